@@ -1,0 +1,6 @@
+"""Texts to vectors, and vectors to neighbours. Knows strings, float32 matrices and integer ids, nothing of documents."""
+
+from embeddings.encoder import BUNDLED, BUNDLED_SHA256, Encoder, EncoderUnavailableError
+from embeddings.index import VectorIndex
+
+__all__ = ["BUNDLED", "BUNDLED_SHA256", "Encoder", "EncoderUnavailableError", "VectorIndex"]

@@ -1,0 +1,452 @@
+"""A library: the one object that page, command line, programs and evaluation use."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from embeddings import BUNDLED, Encoder, EncoderUnavailableError
+from qa import answering, conversation, retrieval, snapshot
+from qa.errors import CitationError, EncoderError, LibraryBusyError, LibraryError, QuestionError
+from qa.rebuild import rebuild
+from qa.snapshot import Snapshot
+from qa.store import FILE_NAME, Store, now
+from qa.sync import OnProgress, finish, sync
+from qa.types import Answer, Context, Document, DocumentInfo, Hit, SyncReport, Turn
+
+LONGEST_QUESTION = 4_000
+"""Characters of a question; more is a document."""
+MOST_HITS = 1_000
+
+Turns = Sequence[str | Turn]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a library holds and what it was made with."""
+
+    path: str
+    documents: int
+    files: int
+    failed: int
+    passages: int
+    sentences: int
+    vectors: int
+    languages: tuple[str, ...]
+    roots: tuple[str, ...]
+    encoder: str
+    fingerprint: str
+    schema: int
+    generation: int
+    bytes: int
+    indexes: str
+
+
+class Library:
+    """A folder with documents, passages and indexes. Safe to share between threads; several processes may read while
+    one writes."""
+
+    def __init__(self, path: Path, store: Store, encoder: Encoder | None = None) -> None:
+        self.path = path
+        self.store = store
+        self._encoder = encoder
+        self._snapshot: Snapshot | None = None
+        self._lock = threading.RLock()
+
+    # Opening and closing
+
+    @classmethod
+    def create(cls, path: str | Path, *, encoder: str | Encoder = BUNDLED, download: bool = False) -> Self:
+        """A new, empty library in a folder that does not exist yet or is empty.
+
+        Args:
+            path: the folder.
+            encoder: a model's name or folder, or a loaded Encoder. The library remembers it.
+            download: may the network be used to fetch the model?
+
+        Raises:
+            LibraryError: the folder is a library already, or holds other files.
+            EncoderError: the model cannot be had.
+        """
+        path = Path(path)
+        if (path / FILE_NAME).exists():
+            raise LibraryError(f"{path} is a library already: open it, or choose another folder")
+        if path.exists() and (not path.is_dir() or _visible(path)):
+            raise LibraryError(f"{path} is not an empty folder: choose another folder for the library (--library DIR)")
+        loaded = _load(encoder, download=download)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            partial = path / f"{FILE_NAME}.{os.getpid()}.new"
+            meta = {
+                "library": uuid.uuid4().hex,
+                "created": now(),
+                "encoder": loaded.name,
+                "fingerprint": loaded.fingerprint,
+                "dimension": str(loaded.dimension),
+            }
+            Store.create(partial, meta).close()  # closing writes the log back, so that one file is all of it
+            os.replace(partial, path / FILE_NAME)
+        except OSError as error:
+            raise LibraryError(f"the library {path} cannot be created ({error.strerror}): check the path") from error
+        return cls(path, Store.open(path / FILE_NAME), loaded)
+
+    @classmethod
+    def open(cls, path: str | Path, *, encoder: Encoder | None = None) -> Self:
+        """The library in a folder. Its encoder is loaded when the first question or new text needs it.
+
+        Args:
+            path: the folder.
+            encoder: an Encoder that is loaded already, to share it between libraries.
+
+        Raises:
+            LibraryError: there is no library, or a newer version wrote it.
+        """
+        path = Path(path)
+        if not (path / FILE_NAME).is_file():
+            what = "is not a Refdesk library" if path.exists() else "does not exist"
+            raise LibraryError(f"{path} {what}: make one with `refdesk index FOLDER --library {path}`")
+        return cls(path, Store.open(path / FILE_NAME), encoder)
+
+    def close(self) -> None:
+        """Close the library's file. The library cannot be used afterwards."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    @property
+    def encoder(self) -> Encoder:
+        """The library's encoder, loaded on first use.
+
+        Raises:
+            EncoderError: it cannot be had, or is not the one that the library was made with.
+        """
+        with self._lock:
+            if self._encoder is None:
+                self._encoder = _load(self.store.meta("encoder"), download=False)
+            if self._encoder.fingerprint != self.store.meta("fingerprint"):
+                raise EncoderError(
+                    f"library {self.path} was made with encoder {self.store.meta('encoder')!r} "
+                    f"({self.store.meta('fingerprint')[:8]}), this is {self._encoder.name!r} "
+                    f"({self._encoder.fingerprint[:8]}): open it with that one, or encode it anew with "
+                    f"`refdesk index --rebuild --model {self._encoder.name} --library {self.path}`"
+                )
+            return self._encoder
+
+    # Writing
+
+    def sync(
+        self, paths: Sequence[str | Path], *, on_progress: OnProgress | None = None, wait: float = 30.0
+    ) -> SyncReport:
+        """Bring the library to the state of files and folders: new, changed, renamed and deleted ones, by content.
+
+        A file that cannot be read is in the report and stops nothing. Deleted files are noticed in the folders given.
+
+        Args:
+            paths: files and folders.
+            on_progress: hears how far it is, about twice a second or more often.
+            wait: seconds to wait for another process that writes.
+
+        Raises:
+            QAError: a path does not exist or cannot be read at all; nothing was changed.
+            LibraryBusyError: another process is still writing after `wait` seconds.
+        """
+        if not paths:
+            raise LibraryError("no path was given: name the files or folders to index")
+        listen = on_progress or (lambda _: None)
+        with self.writing(wait):
+            report = sync(self.store, lambda: self.encoder, [Path(path) for path in paths], self.path, listen)
+            self.save_indexes()
+        return report
+
+    def remove(self, pattern: str, *, wait: float = 30.0) -> list[str]:
+        """Remove the documents whose source is or matches `pattern` (a glob); returns their sources.
+
+        Their text is in no answer from then on. The files themselves are not touched.
+        """
+        with self.writing(wait):
+            files = [row for row in self.store.files() if row.source == pattern or fnmatchcase(row.source, pattern)]
+            with self.store.transaction():
+                for row in files:
+                    self.store.delete_file(row.root, row.source)
+            if files:
+                finish(self.store)
+                self.save_indexes()
+        return [row.source for row in files]
+
+    def rebuild(
+        self,
+        encoder: str | Encoder,
+        *,
+        download: bool = False,
+        on_progress: OnProgress | None = None,
+        wait: float = 30.0,
+    ) -> None:
+        """Encode all text with another encoder. Until it is done the library answers with the old one.
+
+        Raises:
+            EncoderError: the model cannot be had.
+        """
+        loaded = _load(encoder, download=download)
+        with self.writing(wait):
+            rebuild(self.store, loaded, on_progress or (lambda _: None))
+            with self._lock:
+                self._encoder, self._snapshot = loaded, None
+            self.save_indexes()
+
+    @contextmanager
+    def writing(self, wait: float = 30.0) -> Iterator[None]:
+        """The lock that one writer holds.
+
+        Raises:
+            LibraryBusyError: another process holds it after `wait` seconds; the message says which.
+        """
+        holder = self.path / "writer.json"
+        lock = FileLock(self.path / "writer.lock", timeout=wait, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise LibraryBusyError(
+                f"library {self.path} is being written by {_holder(holder)}: wait until it is done and try again"
+            ) from None
+        except OSError as error:
+            raise LibraryError(
+                f"library {self.path} cannot be written ({error.strerror}): check its permissions"
+            ) from error
+        try:
+            what = {"pid": os.getpid(), "host": socket.gethostname(), "command": Path(sys.argv[0]).name, "since": now()}
+            holder.write_text(json.dumps(what))
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def save_indexes(self) -> None:
+        """Write the derived indexes beside the rows, so that opening is fast. They can always be made again."""
+        current = self._current()
+        if snapshot.saved_generation(self.index_folder) != current.generation or snapshot.damage(
+            self.store, self.index_folder
+        ):
+            snapshot.save(self.store, current, self.index_folder)
+
+    @property
+    def index_folder(self) -> Path:
+        """Where the derived indexes are."""
+        return self.path / "indexes"
+
+    # Asking
+
+    def retrieve(
+        self,
+        question: str,
+        k: int = 5,
+        *,
+        turns: Turns = (),
+        sources: str | Sequence[str] | None = None,
+        where: Mapping[str, str] | None = None,
+    ) -> list[Hit]:
+        """The `k` best passages for a question, best first, each with its best sentence cited.
+
+        Args:
+            question: up to 4,000 characters.
+            k: 1 to 1,000.
+            turns: the earlier questions of the conversation, oldest first.
+            sources: only documents whose source matches this glob, or one of these.
+            where: only documents with these values of `kind`, `language`, `title` or `root`.
+
+        Raises:
+            QuestionError: the question is empty or too long, `k` is out of range, or a filter's name is unknown.
+        """
+        return self.retrieve_many([question], k, turns=[turns], sources=sources, where=where)[0]
+
+    def retrieve_many(
+        self,
+        questions: Sequence[str],
+        k: int = 5,
+        *,
+        turns: Sequence[Turns] | None = None,
+        sources: str | Sequence[str] | None = None,
+        where: Mapping[str, str] | None = None,
+        dense_weight: float | None = None,
+    ) -> list[list[Hit]]:
+        """`retrieve` for many questions, encoded together: one list of hits for each, in order.
+
+        Args:
+            turns: for each question the earlier ones of its conversation.
+            dense_weight: in place of the weight chosen by language: 1 ranks by cosine alone, 0 by BM25 alone.
+        """
+        if not 1 <= k <= MOST_HITS:
+            raise QuestionError(f"k is {k}: expected 1 to {MOST_HITS}")
+        asked = [_checked(question) for question in questions]
+        plans = [
+            conversation.plan(question, earlier)
+            for question, earlier in zip(asked, turns or [()] * len(asked), strict=True)
+        ]
+        current = self._current()
+        allowed = self._allowed(current, sources, where)
+        if not len(current.documents) or (allowed is not None and not allowed.any()):
+            return [[] for _ in asked]
+        vectors = self.encoder.encode_queries([text for plan in plans for _, text in plan])
+        results: list[list[Hit]] = []
+        place = 0
+        for plan, earlier in zip(plans, turns or [()] * len(asked), strict=True):
+            shown = self._shown(earlier)
+            query = retrieval.weighted(plan, vectors[place : place + len(plan)], shown)
+            place += len(plan)
+            ranking = retrieval.rank(current, query, 2 * k + 20, allowed=allowed, dense_weight=dense_weight)
+            with self.store.reading():
+                results.append(answering.hits(self.store, current, query, ranking, k))
+        return results
+
+    def ask(
+        self,
+        question: str,
+        *,
+        turns: Turns = (),
+        k: int = 5,
+        sources: str | Sequence[str] | None = None,
+        where: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """The answer to a question: the best sentences word for word with citations, or that no passage was found.
+
+        Arguments and errors as in `retrieve`.
+        """
+        asked = _checked(question)
+        found = self.retrieve(asked, k, turns=turns, sources=sources, where=where)
+        return answering.answer(asked, conversation.plan(asked, turns)[-1][1], found)
+
+    # Looking
+
+    def open_citation(self, citation_id: str) -> Context:
+        """The document of a citation, with its blocks and the cited span.
+
+        Raises:
+            CitationError: the id is malformed, or its document is gone or has changed since.
+        """
+        key, start, end = _parsed(citation_id)
+        with self.store.reading():
+            row_id = self.store.find_document(key)
+            if row_id is None:
+                raise CitationError("this source is no longer in the library: it was removed or has changed since")
+            document = self.store.document(row_id)
+            if end > len(document.text):
+                raise CitationError("this citation does not fit its document: ask again")
+            citation = answering.cite(self.store, row_id, start, end, document.text[start:end])
+            return Context(citation, document, tuple(self.store.blocks(row_id)))
+
+    def documents(self) -> list[DocumentInfo]:
+        """All files that were indexed, failed ones too, by source."""
+        return self.store.document_infos()
+
+    def document(self, document_id: str) -> Document:
+        """A whole document by its id.
+
+        Raises:
+            CitationError: it is not in the library.
+        """
+        row_id = self.store.find_document(document_id)
+        if row_id is None:
+            raise CitationError(f"document {document_id!r} is not in the library")
+        return self.store.document(row_id)
+
+    def status(self) -> Status:
+        """Numbers and settings of the library."""
+        counts = self.store.counts()
+        generation = self.store.generation()
+        saved = snapshot.saved_generation(self.index_folder)
+        return Status(
+            path=str(self.path),
+            languages=tuple(language or "unknown" for language, _, _ in self.store.languages()),
+            roots=tuple(dict.fromkeys(row.root for row in self.store.files())),
+            encoder=self.store.meta("encoder"),
+            fingerprint=self.store.meta("fingerprint"),
+            schema=int(self.store.meta("schema")),
+            generation=generation,
+            bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+            indexes="current" if saved == generation else "stale" if saved is not None else "missing",
+            **counts,
+        )
+
+    # Inside
+
+    def _current(self) -> Snapshot:
+        """The snapshot of the rows as they are now."""
+        before = self._snapshot
+        if before is not None and before.generation == self.store.generation():
+            return before
+        with self._lock:
+            dimension = int(self.store.meta("dimension"))
+            self._snapshot = snapshot.refresh(self.store, dimension, self._snapshot, self.index_folder)
+            return self._snapshot
+
+    def _allowed(
+        self, current: Snapshot, sources: str | Sequence[str] | None, where: Mapping[str, str] | None
+    ) -> NDArray[np.bool_] | None:
+        """Which passage rows a filter leaves, (passages,); None without a filter."""
+        if sources is None and not where:
+            return None
+        globs = [sources] if isinstance(sources, str) else None if sources is None else list(sources)
+        documents = self.store.documents_matching(globs, where or {})
+        return np.isin(current.documents, np.array(sorted(documents), dtype=np.int64))
+
+    def _shown(self, turns: Turns) -> frozenset[int]:
+        """Row ids of the passages that earlier turns have shown."""
+        shown = {public for turn in turns if isinstance(turn, Turn) for public in turn.shown}
+        return frozenset(row for public in sorted(shown) if (row := self.store.find_passage(public)) is not None)
+
+
+def _load(encoder: str | Encoder, *, download: bool) -> Encoder:
+    if isinstance(encoder, Encoder):
+        return encoder
+    try:
+        return Encoder.load(encoder, download=download)
+    except EncoderUnavailableError as error:
+        raise EncoderError(str(error)) from error
+
+
+def _checked(question: str) -> str:
+    question = question.strip()
+    if not question:
+        raise QuestionError("the question is empty: type what you want to know")
+    if len(question) > LONGEST_QUESTION:
+        raise QuestionError(f"the question has {len(question):,} characters: shorten it to {LONGEST_QUESTION:,}")
+    return question.encode("utf-8", "replace").decode()
+
+
+def _parsed(citation_id: str) -> tuple[str, int, int]:
+    parts = citation_id.split(".")
+    if len(parts) == 3 and len(parts[0]) == 16 and all(part.isascii() and part.isdigit() for part in parts[1:]):
+        start, end = int(parts[1][:12]), int(parts[2][:12])
+        if start < end and set(parts[0]) <= set("0123456789abcdef"):
+            return parts[0], start, end
+    raise CitationError("this is not a citation of this library")
+
+
+def _visible(path: Path) -> list[str]:
+    return [entry.name for entry in path.iterdir() if not entry.name.startswith(f"{FILE_NAME}.")]
+
+
+def _holder(path: Path) -> str:
+    try:
+        who = json.loads(path.read_text())
+        return f"process {who['pid']} ({who['command']} on {who['host']}, since {who['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process"

@@ -1,0 +1,640 @@
+"""The library's truth: one SQLite file. Every change of a document is one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qa.errors import LibraryError, QuestionError
+from qa.passages import Draft, Sentence, pack
+from qa.types import Block, Document, DocumentInfo, Passage, Reading, Zone
+
+SCHEMA_VERSION = 1
+FILE_NAME = "library.sqlite"
+_BUSY_SECONDS = 30.0
+_MANY = 500
+"""Values bound in one statement; SQLite allows 999 in its oldest versions."""
+
+Vectors = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE documents (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, language TEXT NOT NULL,
+    title TEXT, encoding TEXT, pages INTEGER, warnings TEXT NOT NULL, characters INTEGER NOT NULL,
+    tokens INTEGER NOT NULL, text TEXT NOT NULL
+);
+CREATE TABLE files (
+    root TEXT NOT NULL, source TEXT NOT NULL, kind TEXT NOT NULL, signature TEXT NOT NULL, bytes INTEGER NOT NULL,
+    document INTEGER REFERENCES documents (id), reason TEXT, indexed_at TEXT NOT NULL, PRIMARY KEY (root, source)
+) WITHOUT ROWID;
+CREATE INDEX files_document ON files (document);
+CREATE TABLE blocks (
+    document INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE, ordinal INTEGER NOT NULL,
+    kind TEXT NOT NULL, "start" INTEGER NOT NULL, "end" INTEGER NOT NULL, heading TEXT NOT NULL, page INTEGER,
+    zone TEXT NOT NULL, repeated INTEGER NOT NULL DEFAULT 0, hash BLOB NOT NULL, PRIMARY KEY (document, ordinal)
+) WITHOUT ROWID;
+CREATE INDEX blocks_hash ON blocks (hash);
+CREATE TABLE passages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, document INTEGER NOT NULL REFERENCES documents (id) ON DELETE CASCADE,
+    "start" INTEGER NOT NULL, "end" INTEGER NOT NULL, zone TEXT NOT NULL
+);
+CREATE INDEX passages_document ON passages (document);
+CREATE TABLE sentences (
+    passage INTEGER NOT NULL REFERENCES passages (id) ON DELETE CASCADE, ordinal INTEGER NOT NULL,
+    "start" INTEGER NOT NULL, "end" INTEGER NOT NULL, tokens INTEGER NOT NULL, block INTEGER NOT NULL,
+    vector INTEGER NOT NULL REFERENCES vectors (id), PRIMARY KEY (passage, ordinal)
+) WITHOUT ROWID;
+CREATE INDEX sentences_vector ON sentences (vector);
+CREATE TABLE vectors (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, encoder TEXT NOT NULL, hash BLOB NOT NULL, value BLOB NOT NULL,
+    UNIQUE (encoder, hash)
+);
+CREATE TABLE pending (hash BLOB PRIMARY KEY) WITHOUT ROWID;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file as the library last saw it."""
+
+    root: str
+    source: str
+    kind: str
+    signature: str
+    bytes: int
+    document: int | None
+    reason: str | None
+    indexed_at: str
+
+
+@dataclass(frozen=True, slots=True)
+class PassageRow:
+    """A passage's place: its row id, its document's row id and its span."""
+
+    id: int
+    document: int
+    start: int
+    end: int
+    zone: Zone
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A span of a document as a citation shows it: its words, the line where they start, the files that hold them."""
+
+    key: str
+    kind: str
+    title: str
+    quote: str
+    line: int
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A document ready to be written: read, split, and every sentence's text encoded."""
+
+    key: str
+    kind: str
+    language: str
+    reading: Reading
+    sentences: tuple[Sentence, ...]
+
+
+class Store:
+    """Rows in and rows out. One connection a thread; close with `close`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+
+    @classmethod
+    def create(cls, path: Path, meta: dict[str, str]) -> Store:
+        """A new store in a file that does not exist yet. All of it is there, or nothing."""
+        store = cls(path)
+        store.connection.execute("PRAGMA journal_mode = WAL")
+        with store.transaction():
+            for statement in _SCHEMA.split(";\n"):
+                if statement.strip():
+                    store.connection.execute(statement)
+            rows = {"schema": str(SCHEMA_VERSION), "generation": "0", **meta}
+            store.connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
+        return store
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """The store in an existing file.
+
+        Raises:
+            LibraryError: the file is not a library, or a newer version wrote it.
+        """
+        store = cls(path)
+        try:
+            version = int(store.meta("schema"))
+        except (sqlite3.DatabaseError, KeyError, ValueError) as error:
+            store.close()
+            raise LibraryError(
+                f"{path} is not a Refdesk library ({error}): choose another folder with --library, "
+                "or restore the file from a copy"
+            ) from error
+        if version > SCHEMA_VERSION:
+            store.close()
+            raise LibraryError(
+                f"library {path.parent} has schema version {version}, this Refdesk reads up to {SCHEMA_VERSION}: "
+                "upgrade with `pip install --upgrade refdesk`, or choose another folder with --library"
+            )
+        return store
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """This thread's connection."""
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is None:
+            found = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            found.execute("PRAGMA synchronous = NORMAL")
+            found.execute("PRAGMA foreign_keys = ON")
+            self._local.connection = found
+            with self._lock:
+                self._connections.append(found)
+        return found
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        with self._lock:
+            for connection in self._connections:
+                connection.close()
+            self._connections.clear()
+        self._local = threading.local()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of the block's changes, or none."""
+        self.connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.OperationalError):
+                raise LibraryError(
+                    f"the library {self.path.parent} cannot be written ({error}): free some disk space or check its "
+                    "permissions, and run the command again; what was written before is kept"
+                ) from error
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """All reads of the block see the same state, whatever another process writes meanwhile."""
+        self.connection.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self.connection.execute("ROLLBACK")
+
+    # Settings
+
+    def meta(self, key: str) -> str:
+        """A setting.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        row = self.connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        if row is None:
+            raise KeyError(f"no setting {key!r}")
+        return str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Write a setting."""
+        self.connection.execute(
+            "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
+        )
+
+    def generation(self) -> int:
+        """A number that grows with every change of what can be found."""
+        return int(self.meta("generation"))
+
+    def _touch(self) -> None:
+        self.connection.execute("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'generation'")
+
+    # Files
+
+    def files(self, root: str | None = None) -> list[FileRow]:
+        """All known files, of one root if given, by root and source."""
+        where = "" if root is None else " WHERE root = ?"
+        rows = self.connection.execute(
+            "SELECT root, source, kind, signature, bytes, document, reason, indexed_at FROM files"
+            f"{where} ORDER BY root, source",
+            () if root is None else (root,),
+        )
+        return [FileRow(*row) for row in rows]
+
+    def put_file(self, row: FileRow) -> None:
+        """Insert or replace a file's row, and drop the document that no file holds any more."""
+        old = self.connection.execute(
+            "SELECT document FROM files WHERE root = ? AND source = ?", (row.root, row.source)
+        ).fetchone()
+        self.connection.execute(
+            "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (row.root, row.source, row.kind, row.signature, row.bytes, row.document, row.reason, row.indexed_at),
+        )
+        if old is not None and old[0] is not None and old[0] != row.document:
+            self._drop_unused(old[0])
+        self._touch()
+
+    def delete_file(self, root: str, source: str) -> None:
+        """Delete a file's row, and with the last one its document's text, passages and vectors."""
+        old = self.connection.execute(
+            "SELECT document FROM files WHERE root = ? AND source = ?", (root, source)
+        ).fetchone()
+        self.connection.execute("DELETE FROM files WHERE root = ? AND source = ?", (root, source))
+        if old is not None and old[0] is not None:
+            self._drop_unused(old[0])
+        self._touch()
+
+    def _drop_unused(self, document: int) -> None:
+        if self.connection.execute("SELECT 1 FROM files WHERE document = ? LIMIT 1", (document,)).fetchone():
+            return
+        self.connection.execute("INSERT OR IGNORE INTO pending SELECT hash FROM blocks WHERE document = ?", (document,))
+        vectors = self.connection.execute(
+            "SELECT DISTINCT vector FROM sentences WHERE passage IN (SELECT id FROM passages WHERE document = ?)",
+            (document,),
+        ).fetchall()
+        self.connection.execute("DELETE FROM documents WHERE id = ?", (document,))
+        self.connection.executemany(
+            "DELETE FROM vectors WHERE id = ? AND NOT EXISTS (SELECT 1 FROM sentences WHERE vector = vectors.id)",
+            vectors,
+        )
+
+    # Documents
+
+    def document_id(self, key: str) -> int | None:
+        """The row id of the document with that content key."""
+        row = self.connection.execute("SELECT id FROM documents WHERE key = ?", (key,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def find_document(self, prefix: str) -> int | None:
+        """The row id of the document whose public id (the first 16 digits of its key) is `prefix`."""
+        row = self.connection.execute(
+            "SELECT id FROM documents WHERE key >= ? AND key < ?", (prefix, prefix + "g")
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def document(self, row_id: int) -> Document:
+        """A whole document.
+
+        Raises:
+            KeyError: there is none with that row id.
+        """
+        row = self.connection.execute(
+            "SELECT key, title, kind, language, text, encoding, pages, warnings FROM documents WHERE id = ?", (row_id,)
+        ).fetchone()
+        if row is None:
+            raise KeyError(f"no document {row_id}")
+        key, title, kind, language, text, encoding, pages, warnings = row
+        sources = self.sources(row_id)
+        title = title or Path(sources[0] if sources else key).stem
+        return Document(
+            public_id(key), sources, title, kind, language, text, encoding, pages, tuple(json.loads(warnings))
+        )
+
+    def text(self, document: int) -> tuple[str, str, str]:
+        """(text, language, title) of a document; the title is "" where the text has none."""
+        row = self.connection.execute(
+            "SELECT text, language, title FROM documents WHERE id = ?", (document,)
+        ).fetchone()
+        return row[0], row[1], row[2] or ""
+
+    def document_rows(self) -> list[tuple[int, str, str]]:
+        """(id, key, language) of every document."""
+        return self.connection.execute("SELECT id, key, language FROM documents").fetchall()
+
+    def sources(self, document: int) -> tuple[str, ...]:
+        """The files that hold a document, sorted."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT source FROM files WHERE document = ? ORDER BY source", (document,)
+        )
+        return tuple(source for (source,) in rows)
+
+    def blocks(self, document: int) -> list[Block]:
+        """A document's blocks in order, repeated ones with that zone."""
+        rows = self.connection.execute(
+            'SELECT kind, "start", "end", heading, page, CASE repeated WHEN 1 THEN \'repeated\' ELSE zone END '
+            "FROM blocks WHERE document = ? ORDER BY ordinal",
+            (document,),
+        )
+        return [
+            Block(kind, start, end, tuple(json.loads(heading)), page, zone)
+            for kind, start, end, heading, page, zone in rows
+        ]
+
+    def block_at(self, document: int, offset: int) -> Block | None:
+        """The block that holds the character at `offset`."""
+        row = self.connection.execute(
+            'SELECT kind, "start", "end", heading, page, CASE repeated WHEN 1 THEN \'repeated\' ELSE zone END '
+            'FROM blocks WHERE document = ? AND "start" <= ? AND "end" > ?',
+            (document, offset, offset),
+        ).fetchone()
+        return None if row is None else Block(row[0], row[1], row[2], tuple(json.loads(row[3])), row[4], row[5])
+
+    def add_document(self, prepared: Prepared, vectors: dict[bytes, int]) -> int:
+        """Insert a document with its blocks, passages and sentences; `vectors` gives the row of each text's vector."""
+        reading = prepared.reading
+        cursor = self.connection.execute(
+            "INSERT INTO documents (key, kind, language, title, encoding, pages, warnings, characters, tokens, text) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                prepared.key, prepared.kind, prepared.language, reading.title, reading.encoding, reading.pages,
+                json.dumps(reading.warnings), len(reading.text),
+                sum(sentence.tokens for sentence in prepared.sentences), reading.text,
+            ),
+        )  # fmt: skip
+        document = int(cursor.lastrowid or 0)
+        hashes = [text_hash(reading.text[block.start : block.end]) for block in reading.blocks]
+        self.connection.executemany(
+            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+            (
+                (document, ordinal, block.kind, block.start, block.end, json.dumps(block.heading), block.page,
+                 block.zone, digest)
+                for ordinal, (block, digest) in enumerate(zip(reading.blocks, hashes, strict=True))
+            ),
+        )  # fmt: skip
+        self.connection.executemany("INSERT OR IGNORE INTO pending VALUES (?)", ((digest,) for digest in hashes))
+        places = {
+            (sentence.start, sentence.end): vectors[text_hash(reading.text[sentence.start : sentence.end])]
+            for sentence in prepared.sentences
+        }
+        self._add_passages(document, pack(reading.blocks, prepared.sentences), places)
+        self._touch()
+        return document
+
+    def _add_passages(self, document: int, drafts: Iterable[Draft], places: Mapping[tuple[int, int], int]) -> None:
+        for draft in drafts:
+            passage = self.connection.execute(
+                'INSERT INTO passages (document, "start", "end", zone) VALUES (?, ?, ?, ?)',
+                (document, draft.start, draft.end, draft.zone),
+            ).lastrowid
+            self.connection.executemany(
+                "INSERT INTO sentences VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    (passage, ordinal, s.start, s.end, s.tokens, s.block, places[s.start, s.end])
+                    for ordinal, s in enumerate(draft.sentences)
+                ),
+            )
+
+    def documents_matching(self, globs: Sequence[str] | None, where: Mapping[str, str]) -> set[int]:
+        """Row ids of the documents with a file whose source matches a glob, and with these values.
+
+        Raises:
+            QuestionError: `where` names something that documents do not have.
+        """
+        columns = {"kind": "d.kind", "language": "d.language", "title": "d.title", "root": "f.root"}
+        unknown = sorted(set(where) - set(columns))
+        if unknown:
+            raise QuestionError(f"cannot filter by {unknown[0]!r}: expected one of {', '.join(columns)}")
+        conditions = "".join(f" AND {columns[name]} = ?" for name in where)
+        rows = self.connection.execute(
+            f"SELECT d.id, f.source FROM documents d JOIN files f ON f.document = d.id WHERE 1{conditions}",
+            tuple(where.values()),
+        )
+        return {
+            document
+            for document, source in rows
+            if globs is None or any(source == glob or fnmatchcase(source, glob) for glob in globs)
+        }
+
+    def document_infos(self) -> list[DocumentInfo]:
+        """All files with what became of them, by source."""
+        rows = self.connection.execute(
+            "SELECT f.source, f.root, f.reason, f.kind, f.bytes, f.indexed_at, d.key, d.title, d.language, d.encoding, "
+            "d.pages, d.warnings, (SELECT COUNT(*) FROM passages p WHERE p.document = d.id) "
+            "FROM files f LEFT JOIN documents d ON d.id = f.document ORDER BY f.source, f.root"
+        )
+        return [
+            DocumentInfo(
+                source=source,
+                root=root,
+                state="failed" if key is None else "indexed",
+                reason=reason,
+                document_id=None if key is None else public_id(key),
+                title=title or (None if key is None else Path(source).stem),
+                kind=kind,
+                language=language,
+                encoding=encoding,
+                pages=pages,
+                passages=many,
+                bytes=size,
+                indexed_at=indexed_at,
+                warnings=tuple(json.loads(notes or "[]")),
+            )
+            for source, root, reason, kind, size, indexed_at, key, title, language, encoding, pages, notes, many in rows
+        ]
+
+    # Repeated blocks
+
+    def relabel(self) -> dict[int, list[tuple[int, bool]]]:
+        """The blocks whose label is wrong since documents came or went: (ordinal, repeated) by document.
+
+        A block is repeated that stands in several documents, headings apart. Call `repack` with each document's,
+        then `relabelled`; after a crash in between, doing all of it again is harmless.
+        """
+        rows = self.connection.execute(
+            "SELECT b.document, b.ordinal, c.many FROM blocks b JOIN ("
+            "  SELECT hash, COUNT(DISTINCT document) > 1 AS many FROM blocks"
+            "  WHERE hash IN (SELECT hash FROM pending) GROUP BY hash) c ON b.hash = c.hash "
+            "WHERE b.repeated != c.many AND b.kind != 'heading' ORDER BY b.document, b.ordinal"
+        )
+        labels: dict[int, list[tuple[int, bool]]] = {}
+        for document, ordinal, many in rows:
+            labels.setdefault(document, []).append((ordinal, bool(many)))
+        return labels
+
+    def repack(self, document: int, labels: Sequence[tuple[int, bool]]) -> None:
+        """Write a document's new labels and pack its passages by them; no text is encoded."""
+        self.connection.executemany(
+            "UPDATE blocks SET repeated = ? WHERE document = ? AND ordinal = ?",
+            ((many, document, ordinal) for ordinal, many in labels),
+        )
+        rows = self.connection.execute(
+            'SELECT s."start", s."end", s.tokens, s.block, s.vector FROM sentences s '
+            'JOIN passages p ON s.passage = p.id WHERE p.document = ? ORDER BY s."start"',
+            (document,),
+        ).fetchall()
+        sentences = [Sentence(start, end, tokens, block) for start, end, tokens, block, _ in rows]
+        places = {(start, end): vector for start, end, _, _, vector in rows}
+        self.replace_passages(document, pack(self.blocks(document), sentences), places)
+
+    def replace_passages(self, document: int, drafts: Iterable[Draft], places: Mapping[tuple[int, int], int]) -> None:
+        """Put other passages in place of a document's; `places` gives the row of each sentence span's vector."""
+        self.connection.execute("DELETE FROM passages WHERE document = ?", (document,))
+        self._add_passages(document, drafts, places)
+        self._touch()
+
+    def relabelled(self) -> None:
+        """All labels are written: forget which blocks came and went."""
+        self.connection.execute("DELETE FROM pending")
+
+    # Passages, sentences, vectors
+
+    def passage_rows(self) -> list[tuple[int, int, str]]:
+        """(id, document, zone) of every passage, by id."""
+        return self.connection.execute("SELECT id, document, zone FROM passages ORDER BY id").fetchall()
+
+    def sentence_rows(self) -> Ids:
+        """(passage, vector) of every sentence, by passage and place, (n, 2)."""
+        rows = self.connection.execute("SELECT passage, vector FROM sentences ORDER BY passage, ordinal").fetchall()
+        return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+    def passage_count(self, document: int) -> int:
+        """How many passages a document has."""
+        return self._count("SELECT COUNT(*) FROM passages WHERE document = ?", document)
+
+    def passages(self, ids: Sequence[int]) -> dict[int, PassageRow]:
+        """Passages by row id; those that are gone are left out."""
+        rows = self._select_many('SELECT id, document, "start", "end", zone FROM passages WHERE id IN', ids)
+        return {row[0]: PassageRow(*row) for row in rows}
+
+    def passage(self, row: PassageRow) -> Passage:
+        """A passage with its text."""
+        key, text = self.connection.execute(
+            "SELECT key, substr(text, ?, ?) FROM documents WHERE id = ?",
+            (row.start + 1, row.end - row.start, row.document),
+        ).fetchone()
+        return Passage(passage_id(key, row.start, row.end), public_id(key), text, row.start, row.end, row.zone)
+
+    def find_passage(self, public: str) -> int | None:
+        """The row id of the passage with that public id, None if it is gone."""
+        prefix, _, span = public.partition(".")
+        start, _, end = span.partition(".")
+        row = self.connection.execute(
+            "SELECT p.id FROM passages p JOIN documents d ON d.id = p.document "
+            'WHERE d.key >= ? AND d.key < ? AND p."start" = ? AND p."end" = ?',
+            (prefix, prefix + "g", start, end),
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def sentences(self, passage: int) -> list[tuple[int, int, int, str]]:
+        """(start, end, vector, kind of its block) of a passage's sentences, in order."""
+        return self.connection.execute(
+            'SELECT s."start", s."end", s.vector, b.kind FROM sentences s JOIN passages p ON p.id = s.passage '
+            "JOIN blocks b ON b.document = p.document AND b.ordinal = s.block WHERE s.passage = ? ORDER BY s.ordinal",
+            (passage,),
+        ).fetchall()
+
+    def place(self, document: int, start: int, end: int) -> Place:
+        """What a citation of `text[start:end]` says of its document; the quote is read from the document's own text.
+
+        Raises:
+            KeyError: the document is gone.
+        """
+        row = self.connection.execute(
+            "SELECT key, kind, title, substr(text, ?1 + 1, ?2 - ?1), "
+            "1 + ?1 - length(replace(substr(text, 1, ?1), char(10), '')) FROM documents WHERE id = ?3",
+            (start, end, document),
+        ).fetchone()
+        if row is None:
+            raise KeyError(f"no document {document}")
+        key, kind, title, quote, line = row
+        return Place(key, kind, title or "", quote, line, self.sources(document))
+
+    def sources_repeating(self, document: int, offset: int) -> tuple[str, ...]:
+        """The files of all documents that hold the block at `offset`, sorted."""
+        rows = self.connection.execute(
+            "SELECT DISTINCT f.source FROM blocks b JOIN blocks o ON o.hash = b.hash JOIN files f "
+            'ON f.document = o.document WHERE b.document = ? AND b."start" <= ? AND b."end" > ? ORDER BY f.source',
+            (document, offset, offset),
+        )
+        return tuple(source for (source,) in rows)
+
+    def vector_ids(self, encoder: str) -> Ids:
+        """Row ids of an encoder's vectors, increasing."""
+        rows = self.connection.execute("SELECT id FROM vectors WHERE encoder = ? ORDER BY id", (encoder,)).fetchall()
+        return np.array(rows, dtype=np.int64).reshape(-1)
+
+    def vectors(self, ids: Sequence[int], dimension: int) -> Vectors:
+        """Vectors by row id, (n, dimension)."""
+        values = dict(self._select_many("SELECT id, value FROM vectors WHERE id IN", ids))
+        vectors = np.zeros((len(ids), dimension), dtype=np.float32)
+        for place, row_id in enumerate(ids):
+            vectors[place] = np.frombuffer(values[row_id], dtype=np.float16)
+        return vectors
+
+    def vectors_of(self, encoder: str, hashes: Sequence[bytes]) -> dict[bytes, int]:
+        """The rows of the vectors that these texts have already, by hash."""
+        rows = self._select_many("SELECT hash, id FROM vectors WHERE encoder = ? AND hash IN", hashes, encoder)
+        return dict(rows)
+
+    def add_vectors(self, encoder: str, hashes: Sequence[bytes], vectors: Vectors) -> None:
+        """Store the vectors (n, dimension) of texts, in half precision, by hash."""
+        self.connection.executemany(
+            "INSERT OR IGNORE INTO vectors (encoder, hash, value) VALUES (?, ?, ?)",
+            ((encoder, digest, row.tobytes()) for digest, row in zip(hashes, vectors.astype(np.float16), strict=True)),
+        )
+
+    def drop_unused_vectors(self) -> None:
+        """Delete vectors that no sentence uses: what an interrupted run left, or another encoder's."""
+        self.connection.execute("DELETE FROM vectors WHERE id NOT IN (SELECT vector FROM sentences)")
+
+    def counts(self) -> dict[str, int]:
+        """Numbers of rows: files, failed files, documents, passages, sentences, vectors."""
+        names = ("documents", "passages", "sentences", "vectors", "files")
+        counts = {name: self._count(f"SELECT COUNT(*) FROM {name}") for name in names}
+        counts["failed"] = self._count("SELECT COUNT(*) FROM files WHERE document IS NULL")
+        return counts
+
+    def languages(self) -> list[tuple[str, int, int]]:
+        """(language, characters, tokens) of the documents, summed by language."""
+        return self.connection.execute(
+            "SELECT language, SUM(characters), SUM(tokens) FROM documents GROUP BY language ORDER BY language"
+        ).fetchall()
+
+    def _count(self, query: str, *values: int) -> int:
+        return int(self.connection.execute(query, values).fetchone()[0])
+
+    def _select_many(self, query: str, values: Sequence[Any], *before: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+        for first in range(0, len(values), _MANY):
+            some = values[first : first + _MANY]
+            marks = ",".join("?" * len(some))
+            yield from self.connection.execute(f"{query} ({marks})", (*before, *some))
+
+
+def content_key(kind: str, version: int, digest: str) -> str:
+    """A document's key: the hash of what was read (the file's bytes, by SHA-256) and how."""
+    return hashlib.sha256(f"{kind}\n{version}\n{digest}".encode()).hexdigest()
+
+
+def public_id(key: str) -> str:
+    """The id of a document outside the store."""
+    return key[:16]
+
+
+def passage_id(key: str, start: int, end: int) -> str:
+    """The id of a passage: document, version and span, so it is the same in every library that holds the text."""
+    return f"{public_id(key)}.{start}.{end}"
+
+
+def text_hash(text: str) -> bytes:
+    """The hash under which a text's vector and a block's repetitions are found; white space does not count."""
+    return hashlib.sha256(" ".join(text.split()).encode()).digest()[:16]
+
+
+def now() -> str:
+    """The time as ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

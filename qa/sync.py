@@ -1,0 +1,260 @@
+"""A library brought to the state of some folders: only what is new is read, only new text is encoded."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from embeddings import Encoder
+from qa.errors import ReadError
+from qa.language import detect
+from qa.passages import sentences_of
+from qa.readers import READER_VERSION
+from qa.readers.worker import Worker
+from qa.store import FileRow, Prepared, Store, content_key, now, text_hash
+from qa.types import FileOutcome, Progress, SyncReport
+from qa.walk import RACY_NANOSECONDS, Found, Listing, content_hash, signature, walk
+
+GROUP_SENTENCES = 512
+"""Sentences encoded in one go, over documents, so that batches hold texts of one length; what a crash can lose."""
+
+OnProgress = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A file that is new or may have changed."""
+
+    found: Found
+    row: FileRow  # as it will be written, its document still open
+    before: FileRow | None
+
+
+@dataclass(slots=True)
+class _Run:
+    """The state of one sync."""
+
+    store: Store
+    encoder: Callable[[], Encoder]
+    on_progress: OnProgress
+    known: dict[Path, FileRow]
+    gone: dict[Path, FileRow] = field(default_factory=dict)
+    jobs: list[_Job] = field(default_factory=list)
+    waiting: list[tuple[_Job, Prepared]] = field(default_factory=list)
+    outcomes: list[FileOutcome] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    bytes_done: int = 0
+    bytes_total: int = 0
+    files_done: int = 0
+    passages: int = 0
+    encoded: int = 0
+
+    def report(self, file: FileRow, state: str, reason: str | None = None, warnings: tuple[str, ...] = ()) -> None:
+        """Note what became of a file."""
+        self.counts[state] += 1
+        if state != "unchanged":
+            self.outcomes.append(FileOutcome(file.source, state, reason, warnings))  # type: ignore[arg-type]
+
+    def progress(self, stage: str) -> None:
+        """Tell how far it is."""
+        self.on_progress(
+            Progress(
+                stage,  # type: ignore[arg-type]
+                self.bytes_done,
+                self.bytes_total,
+                self.files_done,
+                len(self.jobs),
+                self.passages,
+            )
+        )
+
+
+def sync(
+    store: Store, encoder: Callable[[], Encoder], paths: Sequence[Path], folder: Path, on_progress: OnProgress
+) -> SyncReport:
+    """Bring the store to the state of `paths`; `folder` is the library's own, `encoder` is called when one is needed.
+
+    Documents are written one transaction each, deletions last, so that a moved file keeps what was encoded.
+    """
+    roots = [Path(root) for root in dict.fromkeys(row.root for row in store.files())]
+    listings = [_rerooted(walk(path, leave_out=folder), roots) for path in paths]
+    run = _Run(store, encoder, on_progress, {Path(row.root, row.source): row for row in store.files()})
+    for listing in listings:
+        _compare(run, listing)
+    run.jobs = list({job.found.path: job for job in run.jobs}.values())
+    run.bytes_total = sum(job.row.bytes for job in run.jobs)
+    with Worker() as worker:
+        for job in run.jobs:
+            _take(run, worker, job)
+            if sum(len(prepared.sentences) for _, prepared in run.waiting) >= GROUP_SENTENCES:
+                _write(run)
+        _write(run)
+    run.progress("finishing")
+    for row in run.gone.values():
+        with store.transaction():
+            store.delete_file(row.root, row.source)
+        run.report(row, "removed")
+    finish(store)
+    skipped = sum((listing.skipped for listing in listings), Counter[str]())
+    notes = [note for listing in listings for note in listing.notes]
+    outcomes = tuple(sorted(run.outcomes, key=lambda outcome: outcome.source))
+    return SyncReport(outcomes, dict(run.counts), run.passages, run.encoded, dict(skipped), notes)
+
+
+def finish(store: Store) -> None:
+    """What follows documents that came or went: labels of repeated blocks, and vectors that nothing uses any more."""
+    labels = store.relabel()
+    for document, some in labels.items():
+        with store.transaction():
+            store.repack(document, some)
+    with store.transaction():
+        store.relabelled()
+        store.drop_unused_vectors()
+
+
+def encode_missing(store: Store, encoder: Encoder, texts: Iterable[str], on_batch: Callable[[], None]) -> int:
+    """Encode the texts that have no vector yet and store them as they are done; returns how many."""
+    by_hash = {text_hash(text): " ".join(text.split()) for text in texts}
+    have = store.vectors_of(encoder.fingerprint, list(by_hash))
+    missing = [digest for digest in by_hash if digest not in have]
+    for first in range(0, len(missing), GROUP_SENTENCES):
+        some = missing[first : first + GROUP_SENTENCES]
+        vectors = encoder.encode_documents([by_hash[digest] for digest in some], on_batch=lambda _: on_batch())
+        with store.transaction():
+            store.add_vectors(encoder.fingerprint, some, vectors)
+    return len(missing)
+
+
+def _rerooted(listing: Listing, roots: Sequence[Path]) -> Listing:
+    """The listing with sources from the outermost folder that was indexed, so that a file keeps one name."""
+    outer = min(
+        (root for root in roots if listing.root.is_relative_to(root)), key=lambda root: len(root.parts), default=None
+    )
+    if outer is None or outer == listing.root:
+        return listing
+    prefix = listing.root.relative_to(outer).as_posix()
+    files = [Found(outer, f"{prefix}/{found.source}", found.kind) for found in listing.files]
+    return Listing(listing.root, listing.whole, files, listing.skipped, listing.notes)
+
+
+def _compare(run: _Run, listing: Listing) -> None:
+    """Find what is new, what may have changed, and what has gone."""
+    present = {found.path for found in listing.files}
+    if listing.whole:
+        run.gone |= {
+            path: row for path, row in run.known.items() if path.is_relative_to(listing.root) and path not in present
+        }
+    for found in listing.files:
+        before = run.known.get(found.path)
+        try:
+            signed, size, changed = signature(found.path)
+        except ReadError as error:
+            row = FileRow(str(found.root), found.source, found.kind, "", 0, None, str(error), now())
+            _failed(run, _Job(found, row, before), str(error))
+            continue
+        signed = f"{READER_VERSION}:{signed}"
+        if time.time_ns() - changed < RACY_NANOSECONDS:
+            signed += ":racy"  # never equal to a later signature, so the next sync compares the content
+        row = FileRow(str(found.root), found.source, found.kind, signed, size, None, None, now())
+        if before is None or before.signature != signed:
+            run.jobs.append(_Job(found, row, before))
+        elif before.reason is not None:
+            run.report(before, "failed", before.reason)
+        elif (before.root, before.source) != (row.root, row.source):
+            run.jobs.append(_Job(found, row, before))
+        else:
+            run.report(before, "unchanged")
+
+
+def _take(run: _Run, worker: Worker, job: _Job) -> None:
+    """Read one file, unless its content is known; what was read waits to be encoded with others."""
+    run.progress("reading")
+    try:
+        digest = content_hash(job.found.path)
+        key = content_key(job.found.kind, READER_VERSION, digest)
+        document = run.store.document_id(key)
+        if document is not None:
+            _known_content(run, job, document)
+            return
+        reading = worker.read(job.found.path, job.found.kind)
+    except ReadError as error:
+        _failed(run, job, str(error))
+        return
+    encoder = run.encoder()
+    sentences = sentences_of(reading.text, reading.blocks, encoder.count_tokens, encoder.max_tokens)
+    run.waiting.append((job, Prepared(key, job.found.kind, detect(reading.text), reading, tuple(sentences))))
+
+
+def _known_content(run: _Run, job: _Job, document: int) -> None:
+    row = _with(job.row, document)
+    before = job.before
+    same = before is not None and before.document == document
+    old = next((gone.source for gone in run.gone.values() if gone.document == document), None)
+    with run.store.transaction():
+        _put(run.store, row, before)
+    if same:
+        run.report(row, "unchanged")
+    elif old is not None and before is None:
+        run.report(row, "renamed", f"was {old}")
+    else:
+        run.report(row, "added" if before is None else "changed")
+    _done(run, job)
+
+
+def _failed(run: _Run, job: _Job, reason: str) -> None:
+    """Keep the version that was read before, if there is one, and say so."""
+    row = job.row
+    if job.before is not None and job.before.document is not None:
+        reason = f"{reason} (the version read on {job.before.indexed_at[:10]} stays in the library)"
+        row = _with(row, job.before.document, reason)
+    else:
+        row = _with(row, None, reason)
+    with run.store.transaction():
+        _put(run.store, row, job.before)
+    run.report(row, "failed", reason)
+    _done(run, job)
+
+
+def _write(run: _Run) -> None:
+    """Encode what waits and write it, one transaction a document."""
+    if not run.waiting:
+        return
+    encoder = run.encoder()
+    texts = {
+        text_hash(text): text
+        for _, prepared in run.waiting
+        for sentence in prepared.sentences
+        for text in [prepared.reading.text[sentence.start : sentence.end]]
+    }
+    run.encoded += encode_missing(run.store, encoder, texts.values(), lambda: run.progress("encoding"))
+    vectors = run.store.vectors_of(encoder.fingerprint, list(texts))
+    for job, prepared in run.waiting:
+        with run.store.transaction():
+            document = run.store.document_id(prepared.key)  # a copy may have come in the same group
+            if document is None:
+                document = run.store.add_document(prepared, vectors)
+            _put(run.store, _with(job.row, document), job.before)
+        run.passages += run.store.passage_count(document)
+        run.report(job.row, "added" if job.before is None else "changed", None, prepared.reading.warnings)
+        _done(run, job)
+    run.waiting.clear()
+    run.progress("encoding")
+
+
+def _put(store: Store, row: FileRow, before: FileRow | None) -> None:
+    """Write a file's row in place of the one it had, which may have been under another root."""
+    store.put_file(row)
+    if before is not None and (before.root, before.source) != (row.root, row.source):
+        store.delete_file(before.root, before.source)
+
+
+def _done(run: _Run, job: _Job) -> None:
+    run.files_done += 1
+    run.bytes_done += job.row.bytes
+
+
+def _with(row: FileRow, document: int | None, reason: str | None = None) -> FileRow:
+    return FileRow(row.root, row.source, row.kind, row.signature, row.bytes, document, reason, row.indexed_at)
