@@ -146,6 +146,15 @@ def test_deep_nesting_needs_no_recursion(tmp_path: Path) -> None:
         assert time.monotonic() - started < 5
 
 
+def test_wide_pages_take_linear_time(tmp_path: Path) -> None:
+    path = tmp_path / "wide.html"
+    for part in ("<td>a", "<div>a</div>", "<br>a", "<li>a"):
+        path.write_text(f"<table><tr><td>{part * 200_000}</table>")
+        started = time.monotonic()
+        assert read(path, "html").text.count("a") == 200_000
+        assert time.monotonic() - started < 8
+
+
 def test_one_line_of_many_megabytes(tmp_path: Path) -> None:
     path = tmp_path / "line.txt"
     for line in (b"word " * 3_900_000, b" " * 19_000_000 + b"x", b"- a\n" * 4_900_000, b"=" * 19_000_000):
@@ -154,6 +163,9 @@ def test_one_line_of_many_megabytes(tmp_path: Path) -> None:
         reading = read(path, "text")
         assert len(reading.blocks) == 1
         assert time.monotonic() - started < 8
+    path.write_bytes(b"A\n===\n" * 200_000)
+    assert len(read(path, "text").blocks) == 200_000
+    assert time.monotonic() - started < 8
     path.write_bytes(b"word " * 10_000_000)
     with pytest.raises(ReadError, match="more than 20,000,000 characters of text, the most for one file: split it"):
         read(path, "text")

@@ -49,8 +49,8 @@ _LABELS = {
     "euc-kr": "cp949",
     "iso-8859-9": "cp1254",
 }
-# trafilatura copies its tree several times; above this it costs more than its labels are worth.
-_LONGEST_LABELLED = 2_000_000
+# trafilatura copies its tree several times and every block is looked up: 900 KB with 15,000 links took 3 s.
+_LONGEST_LABELLED = 1_000_000
 # Below this share of the page's text, trafilatura has taken a teaser for the page.
 _LEAST_MAIN = 0.3
 _PROBE = 60
@@ -146,7 +146,7 @@ class _Walk:
         self._inside: Counter[str] = Counter()
         self._inline: list[str] = []
         self._items: list[list[str]] = []
-        self._cells: list[str] = []
+        self._cells: list[list[str]] = []
         self._rows: list[str] = []
         for event, node in _events(root):
             if event == "text":
@@ -173,7 +173,7 @@ class _Walk:
         if tag in _ITEMS and self._inside["list"] == 1 and not self._inside["table"]:
             self._items.append([])
         if tag in _CELLS and self._inside["table"]:
-            self._cells.append("")
+            self._cells.append([])
 
     def _close(self, node: LexborNode, tag: str) -> None:
         if tag not in _BLOCKS:
@@ -216,8 +216,8 @@ class _Walk:
         if not text.strip():
             return
         if self._inside["table"]:
-            cells = self._cells or [""]
-            self._cells = [*cells[:-1], f"{cells[-1]} {' '.join(text.split())}".strip()]
+            self._cells = self._cells or [[]]
+            self._cells[-1].extend(text.split())
             return
         level = next((int(tag[1]) for tag in sorted(_HEADINGS) if self._inside[tag]), 0)
         if level:
@@ -237,7 +237,7 @@ class _Walk:
             self.pieces.append(_Piece(kind, text, "aside" if self._inside["aside"] else "main", level))
 
     def _end_row(self) -> None:
-        row, self._cells = " | ".join(self._cells), []
+        row, self._cells = " | ".join(" ".join(cell) for cell in self._cells), []
         if row.strip(" |"):
             self._rows.append(row.strip())
 
@@ -309,4 +309,4 @@ def _bare(text: str) -> str:
 def _contains(main: str, text: str) -> bool:
     """Whether the start, the middle or the end of a block is in the main text: inside, links may have been dropped."""
     middle = max(0, len(text) // 2 - _PROBE // 2)
-    return any(probe in main for probe in (text[:_PROBE], text[-_PROBE:], text[middle : middle + _PROBE]))
+    return any(probe in main for probe in {text[:_PROBE], text[-_PROBE:], text[middle : middle + _PROBE]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 from qa.readers.base import Headings, check_size, clean, one_line, read_bytes
@@ -13,6 +13,7 @@ from qa.readers.decoding import decode
 from qa.types import Block, BlockKind, Reading
 
 # Each pattern reads any text in linear time: its parts cannot match the same character in two ways.
+_SPACE = re.compile(r"\s*")
 _BLANK = re.compile(r"\n(?:[^\S\n]*\n)++")
 _UNDERLINED = re.compile(
     r"(?:(?P<over>([=~^-])\2{2,})[^\S\n]*\n)?[^\S\n]*(?P<title>[^\s][^\n]{0,129})\n(?P<line>([=~^-])\5{2,})[^\S\n]*(?=\n|\Z)"
@@ -73,15 +74,13 @@ def _blocks(pieces: list[_Piece]) -> tuple[Block, ...]:
 
 def _pieces(text: str) -> Iterator[_Piece]:
     levels: dict[str, int] = {}
-    at = 0
-    for start, end in _stretches(text):
-        at = start
+    for at, end in _stretches(text):
         while (match := _UNDERLINED.match(text, at, end)) and _is_underlined(match):
             style = match["line"][0] + ("/" if match["over"] else "")
             level = levels.setdefault(style, len(levels) + 1)  # as reStructuredText: levels in order of appearance
             yield _Piece(match.start(), match.end(), "heading", match["title"].strip(), level)
-            at = match.end()
-            at += len(text[at:end]) - len(text[at:end].lstrip())
+            space = _SPACE.match(text, match.end(), end)
+            at = space.end() if space else match.end()
         if at < end:
             yield _piece(text, at, end)
 
@@ -89,7 +88,8 @@ def _pieces(text: str) -> Iterator[_Piece]:
 def _stretches(text: str) -> Iterator[tuple[int, int]]:
     """The spans between blank lines, without the white space around them."""
     at = 0
-    for stop, after in [*((match.start(), match.end()) for match in _BLANK.finditer(text)), (len(text), len(text))]:
+    gaps = (match.span() for match in _BLANK.finditer(text))
+    for stop, after in chain(gaps, [(len(text), len(text))]):
         part = text[at:stop]
         left = len(part) - len(part.lstrip())
         right = len(part.rstrip())
