@@ -9,7 +9,7 @@ import numpy as np
 
 from qa.errors import LibraryError
 from qa.language import question_terms, terms
-from qa.retrieval import DENSE_WEIGHT, NOTHING_FOUND, Query, Ranking, strength
+from qa.retrieval import DENSE_WEIGHT, Query, Ranking, strength
 from qa.snapshot import Snapshot
 from qa.store import PassageRow, Store, public_id, text_hash
 from qa.types import Answer, AnswerSentence, Citation, Hit, Passage
@@ -45,7 +45,7 @@ def hits(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: in
                 rank=len(found) + 1,
                 passage=passage,
                 score=score,
-                strength=strength(score),
+                strength=strength(score, float(ranking.thresholds[place])),
                 citation=cite(store, row.document, start, end, passage.text[start - row.start : end - row.start]),
                 dense=float(ranking.dense[place]),
                 lexical=float(ranking.lexical[place]),
@@ -109,8 +109,8 @@ def cite(store: Store, document: int, start: int, end: int, quote: str) -> Citat
 
 
 def answer(question: str, searched: str, found: Sequence[Hit]) -> Answer:
-    """An answer from hits: the best sentences of those above the threshold, or none found with the nearest misses."""
-    above = tuple(hit for hit in found if hit.score >= NOTHING_FOUND)
+    """An answer from hits: the best sentences of those that are not weak, or none found with the nearest misses."""
+    above = [hit for hit in found if hit.strength != "weak"]
     if not above:
         return Answer(question, searched, found=False, sentences=(), hits=(), misses=tuple(found))
     quoted: dict[str, AnswerSentence] = {}
@@ -120,4 +120,4 @@ def answer(question: str, searched: str, found: Sequence[Hit]) -> Answer:
         text = hit.citation.quote
         same = quoted.get(text)
         quoted[text] = AnswerSentence(text, (*(same.citations if same else ()), hit.citation))
-    return Answer(question, searched, found=True, sentences=tuple(quoted.values()), hits=above)
+    return Answer(question, searched, found=True, sentences=tuple(quoted.values()), hits=tuple(found))

@@ -121,6 +121,11 @@ def words(text: str) -> list[str]:
     return found
 
 
+def count_words(text: str) -> int:
+    """How many words a text has; in scripts without spaces a character is counted as one."""
+    return len(_WORD.findall(_UNSPACED.sub(lambda run: "x " * len(run.group()), text)))
+
+
 def language_of_question(text: str) -> str:
     """The language whose stop words a short text holds most of, UNKNOWN if it holds none. Loads no model."""
     found = set(_WORD.findall(text.casefold()))

@@ -102,16 +102,17 @@ class LexicalIndex:
         for term, repeated in Counter(terms).items():
             number = self._terms.get(term)
             first, last = (0, 0) if number is None else self._starts[number : number + 2]
-            idf = repeated * float(np.log(1 + (len(self) - (last - first) + 0.5) / ((last - first) + 0.5)))
+            idf = repeated * self.idf(term)
             largest += idf * (K1 + 1)
             rows, weights = self._rows[first:last], self._counts[first:last]
             scores[rows] += idf * (K1 + 1) * weights / (weights + self._norms[rows])
         return scores / np.float32(largest)
 
     def idf(self, term: str) -> float:
-        """Inverse document frequency of a term, the largest for one that no passage has."""
+        """Inverse document frequency of a term; one that no passage has counts like one that a single passage has."""
         number = self._terms.get(term)
         found = 0 if number is None else int(self._starts[number + 1] - self._starts[number])
+        found = max(1, found)
         return float(np.log(1 + (len(self) - found + 0.5) / (found + 0.5)))
 
     def save(self, path: Path) -> None:

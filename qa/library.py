@@ -242,10 +242,15 @@ class Library:
     def save_indexes(self) -> None:
         """Write the derived indexes beside the rows, so that opening is fast. They can always be made again."""
         current = self._current()
-        if snapshot.saved_generation(self.index_folder) != current.generation or snapshot.damage(
-            self.store, self.index_folder
-        ):
+        if self.index_problem() is not None:
             snapshot.save(self.store, current, self.index_folder)
+
+    def index_problem(self) -> str | None:
+        """What keeps the saved indexes from being used as they are, None if nothing does."""
+        damaged = snapshot.damage(self.store, self.index_folder)
+        if damaged is None and snapshot.saved_generation(self.index_folder) != self.store.generation():
+            return "the saved indexes are older than the rows"
+        return damaged
 
     @property
     def index_folder(self) -> Path:
@@ -370,8 +375,6 @@ class Library:
     def status(self) -> Status:
         """Numbers and settings of the library."""
         counts = self.store.counts()
-        generation = self.store.generation()
-        saved = snapshot.saved_generation(self.index_folder)
         return Status(
             path=str(self.path),
             languages=tuple(language or "unknown" for language, _, _ in self.store.languages()),
@@ -379,9 +382,9 @@ class Library:
             encoder=self.store.meta("encoder"),
             fingerprint=self.store.meta("fingerprint"),
             schema=int(self.store.meta("schema")),
-            generation=generation,
+            generation=self.store.generation(),
             bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
-            indexes="current" if saved == generation else "stale" if saved is not None else "missing",
+            indexes=self.index_problem() or "current",
             **counts,
         )
 

@@ -1,4 +1,4 @@
-"""Sentences packed into passages: whole ones, about 200 tokens, never over the edge of a table, label or heading."""
+"""Sentences packed into passages: whole ones, about 154 words, never over the edge of a table, label or heading."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from qa.language import count_words
 from qa.sentences import Span, cut, split
 from qa.types import Block, Zone
 
-PASSAGE_TOKENS = 200
-"""Tokens of a passage. Of the reference text in the first 4,000 characters found: 200 tokens .935, 128 .912,
-254 .890, 400 .852 (Chroma's chunking evaluation, docs/design.md)."""
+PASSAGE_WORDS = 154
+"""Words of a passage, which are 200 wordpieces of English. Of the reference text in the first 4,000 characters found:
+200 wordpieces .935, 128 .912, 254 .890, 400 .852 (docs/design.md, "Passages"). Words, because sentences are encoded
+and not passages: a passage of Russian is as long as one of English, whatever the encoder's vocabulary."""
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of a block: its span, its tokens, and the number of its block."""
+    """A sentence of a block: its span, its words, and the number of its block."""
 
     start: int
     end: int
-    tokens: int
+    words: int
     block: int
 
 
@@ -45,8 +47,10 @@ class Draft:
         return self.sentences[-1].end
 
 
-def sentences_of(text: str, blocks: Sequence[Block], count_tokens: CountTokens, max_tokens: int) -> list[Sentence]:
-    """The sentences of all blocks, none longer than `max_tokens`, so that the encoder reads every word."""
+def sentences_of(
+    text: str, blocks: Sequence[Block], count_tokens: CountTokens, max_tokens: int
+) -> tuple[list[Sentence], int]:
+    """The sentences of all blocks, none longer than `max_tokens` so that the encoder reads every word; and all tokens."""
     spans = [
         (span, number)
         for number, block in enumerate(blocks)
@@ -56,10 +60,14 @@ def sentences_of(text: str, blocks: Sequence[Block], count_tokens: CountTokens, 
     sentences: list[Sentence] = []
     for (span, number), tokens in zip(spans, counts, strict=True):
         if tokens <= max_tokens:
-            sentences.append(Sentence(*span, tokens, number))
+            sentences.append(_sentence(text, span, number))
         else:
             sentences += _pieces(text, span, number, count_tokens, max_tokens)
-    return sentences
+    return sentences, sum(counts)
+
+
+def _sentence(text: str, span: Span, block: int) -> Sentence:
+    return Sentence(*span, count_words(text[span[0] : span[1]]), block)
 
 
 def _pieces(text: str, span: Span, block: int, count_tokens: CountTokens, max_tokens: int) -> list[Sentence]:
@@ -70,14 +78,14 @@ def _pieces(text: str, span: Span, block: int, count_tokens: CountTokens, max_to
         start, end = todo.pop()
         tokens = count_tokens([text[start:end]])[0]
         if tokens <= max_tokens or end - start < 2:
-            done.append(Sentence(start, end, tokens, block))
+            done.append(_sentence(text, (start, end), block))
         else:
             todo += reversed(cut(text, start, end, longest=math.ceil((end - start) * 0.6)))
     return done
 
 
 def pack(blocks: Sequence[Block], sentences: Sequence[Sentence]) -> list[Draft]:
-    """Passages of about PASSAGE_TOKENS tokens. Headings open the passage of the text below them.
+    """Passages of about PASSAGE_WORDS words. Headings open the passage of the text below them.
 
     A section longer than that is cut into equal parts, so that no few words are left over at its end.
     """
@@ -110,17 +118,17 @@ def _parted(last: Block, block: Block) -> bool:
 
 
 def _parts(section: Sequence[Sentence], zone: Zone) -> Iterator[Draft]:
-    total = sum(sentence.tokens for sentence in section)
-    parts = max(1, math.ceil(total / PASSAGE_TOKENS))
+    total = sum(sentence.words for sentence in section)
+    parts = max(1, math.ceil(total / PASSAGE_WORDS))
     part: list[Sentence] = []
-    tokens = done = made = 0
+    words = done = made = 0
     for sentence in section:
-        full = tokens + sentence.tokens > PASSAGE_TOKENS
-        even = done + sentence.tokens / 2 > total * (made + 1) / parts
+        full = words + sentence.words > PASSAGE_WORDS
+        even = done + sentence.words / 2 > total * (made + 1) / parts
         if part and (full or even):
             yield Draft(tuple(part), zone)
-            part, tokens, made = [], 0, made + 1
+            part, words, made = [], 0, made + 1
         part.append(sentence)
-        tokens += sentence.tokens
-        done += sentence.tokens
+        words += sentence.words
+        done += sentence.words
     yield Draft(tuple(part), zone)

@@ -40,7 +40,7 @@ def rebuild(store: Store, encoder: Encoder, on_progress: OnProgress) -> None:
 
 def _split(store: Store, encoder: Encoder, document: int) -> tuple[str, list[Sentence]]:
     text, _, _ = store.text(document)
-    return text, sentences_of(text, store.blocks(document), encoder.count_tokens, encoder.max_tokens)
+    return text, sentences_of(text, store.blocks(document), encoder.count_tokens, encoder.max_tokens)[0]
 
 
 def _teller(on_progress: OnProgress, done: int, total: int) -> Callable[[], None]:

@@ -55,7 +55,7 @@ CREATE TABLE passages (
 CREATE INDEX passages_document ON passages (document);
 CREATE TABLE sentences (
     passage INTEGER NOT NULL REFERENCES passages (id) ON DELETE CASCADE, ordinal INTEGER NOT NULL,
-    "start" INTEGER NOT NULL, "end" INTEGER NOT NULL, tokens INTEGER NOT NULL, block INTEGER NOT NULL,
+    "start" INTEGER NOT NULL, "end" INTEGER NOT NULL, words INTEGER NOT NULL, block INTEGER NOT NULL,
     vector INTEGER NOT NULL REFERENCES vectors (id), PRIMARY KEY (passage, ordinal)
 ) WITHOUT ROWID;
 CREATE INDEX sentences_vector ON sentences (vector);
@@ -113,6 +113,7 @@ class Prepared:
     language: str
     reading: Reading
     sentences: tuple[Sentence, ...]
+    tokens: int
 
 
 class Store:
@@ -363,7 +364,7 @@ class Store:
             (
                 prepared.key, prepared.kind, prepared.language, reading.title, reading.encoding, reading.pages,
                 json.dumps(reading.warnings), len(reading.text),
-                sum(sentence.tokens for sentence in prepared.sentences), reading.text,
+                prepared.tokens, reading.text,
             ),
         )  # fmt: skip
         document = int(cursor.lastrowid or 0)
@@ -394,7 +395,7 @@ class Store:
             self.connection.executemany(
                 "INSERT INTO sentences VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
-                    (passage, ordinal, s.start, s.end, s.tokens, s.block, places[s.start, s.end])
+                    (passage, ordinal, s.start, s.end, s.words, s.block, places[s.start, s.end])
                     for ordinal, s in enumerate(draft.sentences)
                 ),
             )
@@ -473,11 +474,11 @@ class Store:
             ((many, document, ordinal) for ordinal, many in labels),
         )
         rows = self.connection.execute(
-            'SELECT s."start", s."end", s.tokens, s.block, s.vector FROM sentences s '
+            'SELECT s."start", s."end", s.words, s.block, s.vector FROM sentences s '
             'JOIN passages p ON s.passage = p.id WHERE p.document = ? ORDER BY s."start"',
             (document,),
         ).fetchall()
-        sentences = [Sentence(start, end, tokens, block) for start, end, tokens, block, _ in rows]
+        sentences = [Sentence(start, end, words, block) for start, end, words, block, _ in rows]
         places = {(start, end): vector for start, end, _, _, vector in rows}
         self.replace_passages(document, pack(self.blocks(document), sentences), places)
 

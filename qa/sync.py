@@ -184,8 +184,8 @@ def _take(run: _Run, worker: Worker, job: _Job) -> None:
         _failed(run, job, str(error))
         return
     encoder = run.encoder()
-    sentences = sentences_of(reading.text, reading.blocks, encoder.count_tokens, encoder.max_tokens)
-    run.waiting.append((job, Prepared(key, job.found.kind, detect(reading.text), reading, tuple(sentences))))
+    sentences, tokens = sentences_of(reading.text, reading.blocks, encoder.count_tokens, encoder.max_tokens)
+    run.waiting.append((job, Prepared(key, job.found.kind, detect(reading.text), reading, tuple(sentences), tokens)))
 
 
 def _known_content(run: _Run, job: _Job, document: int) -> None:

@@ -149,7 +149,7 @@ class Answer:
     """The best sentences for a question, or the statement that no passage was found.
 
     `searched` is the text that was searched: the question, with the earlier ones where it follows up on them.
-    `hits` are the passages above the nothing-found threshold; `misses` the nearest ones when there are none.
+    `hits` are the passages retrieved, weak ones too; when all are weak, nothing was found and they are `misses`.
     """
 
     question: str
@@ -161,7 +161,7 @@ class Answer:
 
     def turn(self) -> Turn:
         """This answer as an earlier turn of the conversation that goes on."""
-        return Turn(self.question, tuple(hit.passage.id for hit in self.hits))
+        return Turn(self.question, tuple(hit.passage.id for hit in self.hits if hit.strength != "weak"))
 
 
 @dataclass(frozen=True, slots=True)

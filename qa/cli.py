@@ -1,0 +1,311 @@
+"""The command `refdesk`: parse, call the library, show. Data goes to stdout, everything else to stderr.
+
+Exit codes: 0 done; 1 nothing found, or something failed or is wrong; 2 a mistake in the call or a library that
+cannot be used; 130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from qa import terminal
+from qa.errors import LibraryError, QAError
+from qa.library import Library
+from qa.progress import progress_bar
+from qa.types import Answer, Citation, Hit
+
+Serve = Callable[..., None]
+
+
+def main(argv: Sequence[str] | None = None, *, serve: Serve) -> int:
+    """Run the command; `serve(library, host=…, port=…, open_browser=…)` shows the page."""
+    arguments = parser().parse_args(argv)
+    try:
+        code: int = arguments.run(arguments, serve)
+        sys.stdout.flush()
+        return code
+    except QAError as error:
+        print(f"refdesk: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `refdesk list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("refdesk: stopped; what was done is kept, and the same command goes on from there", file=sys.stderr)
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: one sub-command for each thing to do."""
+    whole = argparse.ArgumentParser(
+        prog="refdesk",
+        description="Ask a folder of documents; get the passages that answer, each with a citation to the very words.",
+        epilog="Start with:  refdesk index FOLDER   then   refdesk ask 'QUESTION'   or   refdesk serve",
+    )
+    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    index = _command(commands, "index", _index, "bring the library to the state of files and folders")
+    index.add_argument(
+        "paths",
+        nargs="*",
+        type=Path,
+        metavar="PATH",
+        help="files and folders; new, changed, renamed and deleted files are noticed",
+    )
+    index.add_argument(
+        "--model",
+        metavar="NAME",
+        help="sentence-transformers model, by name or folder (default: the library's; a new one gets all-MiniLM-L6-v2)",
+    )
+    index.add_argument(
+        "--download", action="store_true", help="fetch the model from the hub if it is not on this machine"
+    )
+    index.add_argument("--rebuild", action="store_true", help="encode all stored text anew, with --model if given")
+    index.add_argument("--json", action="store_true", help="print the outcome of every file as JSON")
+
+    ask = _command(commands, "ask", _ask, "answer a question with cited passages")
+    ask.add_argument("question", metavar="QUESTION")
+    ask.add_argument("-k", type=int, default=5, metavar="N", help="passages to show, 1 to 1000 (default: 5)")
+    ask.add_argument(
+        "--after",
+        action="append",
+        default=[],
+        metavar="QUESTION",
+        help="an earlier question that this one follows up on; may be given several times, oldest first",
+    )
+    ask.add_argument(
+        "--source",
+        action="append",
+        metavar="GLOB",
+        help="search only these sources, such as 'reports/*.pdf'; may be given several times",
+    )
+    ask.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="search only documents with this kind, language, title or root",
+    )
+    ask.add_argument("--misses", action="store_true", help="show the nearest passages when nothing was found")
+    ask.add_argument("--json", action="store_true", help="print one JSON object")
+
+    page = _command(commands, "serve", _serve, "open the page in a browser")
+    page.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files and folders to index first")
+    page.add_argument(
+        "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
+    )
+    page.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
+    page.add_argument("--no-browser", action="store_true", help="print the address only")
+
+    listing = _command(commands, "list", _list, "list the documents")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+
+    remove = _command(commands, "remove", _remove, "remove documents from the library; the files stay")
+    remove.add_argument(
+        "patterns", nargs="+", metavar="SOURCE", help="a source as `refdesk list` shows it, or a glob such as 'old/*'"
+    )
+    remove.add_argument("--json", action="store_true", help="print JSON")
+
+    status = _command(commands, "status", _status, "show what the library holds and was made with")
+    status.add_argument("--json", action="store_true", help="print JSON")
+
+    doctor = _command(commands, "doctor", _doctor, "check rows, spans and indexes, and say what would be mended")
+    doctor.add_argument("--mend", action="store_true", help="mend what can be made again from the rows")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    return whole
+
+
+def _command(commands: Any, name: str, run: Callable[..., int], what: str) -> argparse.ArgumentParser:  # noqa: ANN401
+    command: argparse.ArgumentParser = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+    command.add_argument(
+        "--library", type=Path, default=Path(".refdesk"), metavar="DIR", help="the library's folder (default: .refdesk)"
+    )
+    command.set_defaults(run=run)
+    return command
+
+
+def _index(arguments: argparse.Namespace, _: Serve) -> int:
+    if not arguments.paths and not arguments.rebuild:
+        raise QAError("no path was given: name the files or folders, as in `refdesk index docs`")
+    for path in arguments.paths:
+        if not path.exists():
+            raise QAError(
+                f"no such file or folder: {path}; nothing was changed (to drop documents use `refdesk remove`)"
+            )
+    with _opened(arguments, create=True) as library:
+        if arguments.rebuild:
+            with progress_bar() as show:
+                library.rebuild(
+                    arguments.model or library.status().encoder, download=arguments.download, on_progress=show
+                )
+        code = _sync(library, arguments.paths, as_json=arguments.json) if arguments.paths else 0
+        if not arguments.json:
+            status = library.status()
+            print(
+                terminal.plural(status.documents, "document")
+                + ", "
+                + terminal.plural(status.passages, "passage")
+                + f" in {library.path}"
+            )
+    return code
+
+
+def _sync(library: Library, paths: Sequence[Path], *, as_json: bool) -> int:
+    with progress_bar() as show:
+        report = library.sync(paths, on_progress=show)
+    if as_json:
+        print(json.dumps(asdict(report), ensure_ascii=False, indent=1))
+    else:
+        terminal.show_report(report)
+    return 1 if report.counts.get("failed") else 0
+
+
+def _ask(arguments: argparse.Namespace, _: Serve) -> int:
+    where = dict(_pair(text) for text in arguments.where)
+    with _opened(arguments) as library:
+        answer = library.ask(
+            arguments.question, turns=arguments.after, k=arguments.k, sources=arguments.source, where=where
+        )
+    if arguments.json:
+        print(json.dumps(answer_as_json(answer, misses=arguments.misses), ensure_ascii=False, indent=1))
+    else:
+        terminal.show_answer(answer, misses=arguments.misses)
+    return 0 if answer.found else 1
+
+
+def _serve(arguments: argparse.Namespace, serve: Serve) -> int:
+    with _opened(arguments, create=bool(arguments.paths)) as library:
+        if arguments.paths:
+            _sync(library, arguments.paths, as_json=False)
+        serve(library, host=arguments.host, port=arguments.port, open_browser=not arguments.no_browser)
+    return 0
+
+
+def _list(arguments: argparse.Namespace, _: Serve) -> int:
+    with _opened(arguments) as library:
+        documents = library.documents()
+    if arguments.json:
+        print(json.dumps([asdict(document) for document in documents], ensure_ascii=False, indent=1))
+    else:
+        terminal.show_documents(documents)
+    return 0
+
+
+def _remove(arguments: argparse.Namespace, _: Serve) -> int:
+    with _opened(arguments) as library:
+        removed = {pattern: library.remove(pattern) for pattern in arguments.patterns}
+    if arguments.json:
+        print(
+            json.dumps({"removed": [source for sources in removed.values() for source in sources]}, ensure_ascii=False)
+        )
+    for pattern, sources in removed.items():
+        if not sources:
+            print(f"refdesk: no document is or matches {pattern!r}: see `refdesk list`", file=sys.stderr)
+        for source in sources if not arguments.json else ():
+            print(f"removed {terminal.safe(source)}")
+    return 0 if all(removed.values()) else 1
+
+
+def _status(arguments: argparse.Namespace, _: Serve) -> int:
+    with _opened(arguments) as library:
+        status = library.status()
+    if arguments.json:
+        print(json.dumps(asdict(status), ensure_ascii=False, indent=1))
+    else:
+        terminal.show_status(status)
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace, _: Serve) -> int:
+    from qa.doctor import examine, mend
+
+    with _opened(arguments) as library:
+        findings = examine(library)
+        if arguments.mend:
+            findings = mend(library, findings)
+    clean = all(finding.state == "pending" for finding in findings)
+    if arguments.json:
+        print(
+            json.dumps(
+                {"clean": clean, "findings": [asdict(finding) for finding in findings]}, ensure_ascii=False, indent=1
+            )
+        )
+    else:
+        terminal.show_findings(findings)
+    return 0 if clean else 1
+
+
+def _opened(arguments: argparse.Namespace, *, create: bool = False) -> contextlib.AbstractContextManager[Library]:
+    """The library that a command names, made first if it may be."""
+    folder: Path = arguments.library
+    if create and not (folder / "library.sqlite").exists():
+        name = getattr(arguments, "model", None)
+        download = getattr(arguments, "download", False)
+        return Library.create(folder, encoder=name, download=download) if name else Library.create(folder)
+    library = Library.open(folder)
+    name = getattr(arguments, "model", None)
+    if name and not arguments.rebuild and name != library.status().encoder:
+        library.close()
+        raise LibraryError(
+            f"library {folder} was made with encoder {library.status().encoder!r}, not {name!r}: leave --model out, or "
+            f"encode it anew with `refdesk index --rebuild --model {name} --library {folder}`"
+        )
+    return library
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise QAError(f"--where got {text!r}: expected NAME=VALUE, such as kind=pdf")
+    return name, value
+
+
+def answer_as_json(answer: Answer, *, misses: bool = False) -> dict[str, Any]:
+    """An answer as the object that `refdesk ask --json` prints, with the nearest misses on request."""
+    return {
+        "question": answer.question,
+        "searched": answer.searched,
+        "found": answer.found,
+        "answer": [
+            {"text": sentence.text, "citations": [citation_as_json(citation) for citation in sentence.citations]}
+            for sentence in answer.sentences
+        ],
+        "hits": [hit_as_json(hit) for hit in answer.hits],
+        **({"misses": [hit_as_json(hit) for hit in answer.misses]} if misses else {}),
+    }
+
+
+def hit_as_json(hit: Hit) -> dict[str, Any]:
+    """A hit as JSON holds it."""
+    return {
+        "rank": hit.rank,
+        "score": round(hit.score, 6),
+        "strength": hit.strength,
+        "passage_id": hit.passage.id,
+        "text": hit.passage.text,
+        "citation": citation_as_json(hit.citation),
+    }
+
+
+def citation_as_json(citation: Citation) -> dict[str, Any]:
+    """A citation as JSON holds it; the heading path in one string."""
+    return {
+        "id": citation.id,
+        "source": citation.source,
+        "title": citation.title,
+        "page": citation.page,
+        "heading": " › ".join(citation.heading) or None,
+        "line": citation.line,
+        "start": citation.start,
+        "end": citation.end,
+        "quote": citation.quote,
+        "sources": list(citation.sources),
+    }

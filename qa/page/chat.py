@@ -1,0 +1,104 @@
+"""One question from asking to shown answer: what the page's parts become, step by step, without any widget."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from qa import Library
+from qa.errors import QAError, QuestionError
+from qa.page import context, render
+from qa.types import Answer, Turn
+
+MOST_EXCHANGES = 50
+"""Exchanges kept on the page; older ones scroll out of it."""
+PAUSE = 0.06
+"""Seconds between two sentences of an answer, so that the eye can follow."""
+_BUG = "Something went wrong on the page's side; the terminal that runs Refdesk shows what."
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A conversation: its exchanges as they are shown, and its turns as the library wants them."""
+
+    exchanges: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()
+
+    def after(self, exchange: str, *turns: Turn) -> Chat:
+        """The conversation with one more exchange."""
+        return Chat((*self.exchanges, exchange)[-MOST_EXCHANGES:], (*self.turns, *turns)[-MOST_EXCHANGES:])
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What changes on the page; None leaves a part as it is."""
+
+    transcript: str | None = None
+    panel: str | None = None
+    question: str | None = None
+    chat: Chat | None = None
+
+
+def opening(library: Library) -> Step:
+    """The page before the first question."""
+    documents = library.documents()
+    return Step(render.transcript((render.welcome(documents),)), render.shelf(documents), None, Chat())
+
+
+def brand(library: Library) -> str:
+    """The head line for a library."""
+    return render.brand(_size(library))
+
+
+def ask(library: Library, question: str, chat: Chat) -> Iterator[Step]:
+    """Answer a question of a conversation: first that it was heard, then the answer's sentences, then its sources."""
+    asked = question.strip().encode("utf-8", "replace").decode()
+    if not asked:
+        yield Step(_so_far(library, chat, notice="Type a question first."))
+        return
+    size = _size(library)
+    yield Step(_with(chat, render.exchange(asked, render.searching(size), busy=True)), question="")
+    try:
+        given = library.ask(asked, turns=chat.turns)
+    except QuestionError as error:
+        yield Step(_so_far(library, chat, notice=str(error)), question=question)
+    except QAError as error:
+        failed = chat.after(render.exchange(asked, render.failure(str(error))))
+        yield Step(render.transcript(failed.exchanges), chat=failed)
+    except Exception:
+        yield Step(_with(chat, render.exchange(asked, render.failure(_BUG))))
+        raise
+    else:
+        yield from _telling(given, size, chat)
+
+
+def open_citation(library: Library, reference: object, sequence: object) -> str:
+    """The document of a citation that was clicked. What comes from the browser can be anything."""
+    number = sequence if isinstance(sequence, int) and 0 <= sequence < 2**53 else 0
+    if not isinstance(reference, str) or len(reference) > 100:
+        return context.unavailable("this is not a citation of this library", number)
+    try:
+        return context.document(library.open_citation(reference), number)
+    except QAError as error:
+        return context.unavailable(str(error), number)
+
+
+def _telling(given: Answer, size: int, chat: Chat) -> Iterator[Step]:
+    for shown in range(1, len(given.sentences)):
+        yield Step(_with(chat, render.exchange(given.question, render.answer(given, size, shown), busy=True)))
+        time.sleep(PAUSE)
+    told = chat.after(render.exchange(given.question, render.answer(given, size)), given.turn())
+    yield Step(render.transcript(told.exchanges), render.sources(given), chat=told)
+
+
+def _with(chat: Chat, exchange: str) -> str:
+    return render.transcript(chat.after(exchange).exchanges)
+
+
+def _so_far(library: Library, chat: Chat, notice: str) -> str:
+    return render.transcript(chat.exchanges or (render.welcome(library.documents()),), notice)
+
+
+def _size(library: Library) -> int:
+    return library.status().documents

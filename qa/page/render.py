@@ -1,0 +1,290 @@
+"""Answers, source cards and the library's contents as safe HTML: pure functions of the library's values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from qa.page.escape import escape, name, plain
+from qa.types import Answer, AnswerSentence, Citation, DocumentInfo, Hit, Strength
+
+LONGEST_SENTENCE = 1_500
+"""Characters of a sentence in the answer; a longer one ends with a note, the document shows all of it."""
+LONGEST_PASSAGE = 1_600
+"""Characters of a passage on a card, around its quote."""
+SHORT_PASSAGE = 320
+"""The same for passages that were found and are not quoted."""
+NAMES_SHOWN = 200
+"""Documents named in the list of what the library holds."""
+SOURCES_NAMED = 3
+"""Other files named on a card, where several hold the same words."""
+_LINE_FULL = 45  # a shorter line was ended on purpose (verse, address, list), a longer one by the page's width
+
+_WORDS: dict[Strength, str] = {"strong": "Strong match", "partial": "Partial match", "weak": "Weak match"}
+
+
+# The library
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: "1 document", "2,067 documents"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def brand(documents: int) -> str:
+    """The page's head line: its name, and how much it can answer from."""
+    held = counted(documents, "document") if documents else "No documents yet"
+    return f'<h1 class="rd-brand">Ref<span>desk</span></h1><p class="rd-held">{held}</p>'
+
+
+def welcome(documents: Sequence[DocumentInfo]) -> str:
+    """What stands where the conversation will be."""
+    held = list(_by_document(documents))
+    if not held:
+        return (
+            '<div class="rd-welcome"><h2>The library is empty</h2>'
+            "<p>Add a folder of documents, then reload this page:</p>"
+            "<pre><code>refdesk index FOLDER</code></pre></div>"
+        )
+    first = "".join(f"<li>{name(files[0].source)}</li>" for files in held[:3])
+    more = f"<li>and {len(held) - 3:,} more</li>" if len(held) > 3 else ""
+    return (
+        '<div class="rd-welcome"><h2>Ask your documents</h2>'
+        "<p>Answers are their own sentences, word for word. Every number opens the place where the words stand.</p>"
+        f'<ul class="rd-some" aria-label="Documents">{first}{more}</ul></div>'
+    )
+
+
+def shelf(documents: Sequence[DocumentInfo]) -> str:
+    """The panel before the first answer: what the library holds, and what could not be read."""
+    if not documents:
+        return _panel("Documents", '<p class="rd-quiet">None yet.</p>')
+    held = list(_by_document(documents))
+    failed = [document for document in documents if document.state == "failed"]
+    parts = [f'<ul class="rd-shelf">{"".join(map(_held, held[:NAMES_SHOWN]))}</ul>']
+    if len(held) > NAMES_SHOWN:
+        parts.append(f'<p class="rd-quiet rd-rest">and {len(held) - NAMES_SHOWN:,} more</p>')
+    if failed:
+        rows = "".join(map(_failed, failed[:NAMES_SHOWN]))
+        parts.append(f'<h3 class="rd-also">Could not be read</h3><ul class="rd-shelf">{rows}</ul>')
+    return _panel("In this library", "".join(parts))
+
+
+def _by_document(documents: Sequence[DocumentInfo]) -> Iterable[list[DocumentInfo]]:
+    """The indexed files, those with the same text together."""
+    held: dict[str, list[DocumentInfo]] = {}
+    for document in documents:
+        if document.state == "indexed":
+            held.setdefault(document.document_id or document.source, []).append(document)
+    return held.values()
+
+
+def _held(files: Sequence[DocumentInfo]) -> str:
+    title = plain(files[0].title or "") or files[0].source
+    names = [file.source for file in files if file.source != title]
+    more = f" (+{len(names) - SOURCES_NAMED})" if len(names) > SOURCES_NAMED else ""
+    under = ", ".join(map(name, names[:SOURCES_NAMED])) + more
+    about = " · ".join(part for part in (under, counted(files[0].pages, "page") if files[0].pages else "") if part)
+    return f"<li><b>{name(title)}</b>{f'<small>{about}</small>' if about else ''}</li>"
+
+
+def _failed(document: DocumentInfo) -> str:
+    return f"<li><b>{name(document.source)}</b><small>{escape(plain(document.reason or ''))}</small></li>"
+
+
+def _panel(heading: str, body: str, *, aside: str = "") -> str:
+    return (
+        f'<header class="rd-head"><h2>{heading}</h2>{aside}'
+        '<button type="button" class="rd-close" data-act="close" aria-label="Close"></button></header>'
+        f'<div class="rd-body">{body}</div>'
+    )
+
+
+# The conversation
+
+
+def transcript(exchanges: Sequence[str], notice: str = "") -> str:
+    """The conversation so far, with a line below it where something has to be said."""
+    said = f'<p class="rd-notice" role="status">{escape(sentence_case(notice))}</p>' if notice else ""
+    return f'<div class="rd-log" role="log" aria-label="Conversation">{"".join(exchanges)}{said}</div>'
+
+
+def exchange(question: str, body: str, *, busy: bool = False) -> str:
+    """A question and what was answered to it."""
+    return (
+        f'<article class="rd-exchange" aria-busy="{"true" if busy else "false"}">'
+        f'<h2 class="rd-question" dir="auto"><span class="rd-hidden">You asked: </span>{escape(question)}</h2>'
+        f'<div class="rd-answer">{body}</div></article>'
+    )
+
+
+def searching(documents: int) -> str:
+    """What stands in an answer's place until it is there."""
+    return f'<p class="rd-searching">Searching {counted(documents, "document")}</p>'
+
+
+def failure(message: str) -> str:
+    """An answer that could not be given, and why, in one line."""
+    return f'<p class="rd-failure" role="alert">{escape(sentence_case(message))}</p>'
+
+
+def answer(given: Answer, documents: int, sentences: int | None = None) -> str:
+    """An answer, or its first `sentences` while it is being shown."""
+    searched = ""
+    if given.searched != given.question:
+        searched = f'<p class="rd-searched">Searched: <span dir="auto">{escape(given.searched)}</span></p>'
+    if not given.found:
+        return searched + _nothing(given, documents)
+    numbers = numbered(given)
+    said = "".join(_sentence(sentence, numbers) for sentence in given.sentences[:sentences])
+    whole = sentences is None or sentences >= len(given.sentences)
+    return f"{searched}{said}{_summary(given, numbers) if whole else ''}"
+
+
+def numbered(given: Answer) -> dict[str, int]:
+    """The number of each citation, by its id: the order of first use over the answer."""
+    used = dict.fromkeys(citation.id for sentence in given.sentences for citation in sentence.citations)
+    return {citation_id: number for number, citation_id in enumerate(used, 1)}
+
+
+def _sentence(sentence: AnswerSentence, numbers: dict[str, int]) -> str:
+    text, cut = sentence.text, ""
+    if len(text) > LONGEST_SENTENCE:
+        cut = f'<span class="rd-cut">… {counted(len(text) - LONGEST_SENTENCE, "more character")}</span>'
+        text = text[:LONGEST_SENTENCE]
+    markers = "".join(_marker(citation, numbers[citation.id]) for citation in sentence.citations)
+    return f'<p class="rd-sentence" dir="auto">{escape(text)}{cut}<span class="rd-markers">{markers}</span></p>'
+
+
+def _marker(citation: Citation, number: int) -> str:
+    label = f"Source {number}: {plain(citation.title)}, {_place_text(citation)}"
+    reference = escape(citation.id)
+    return (
+        f'<a class="rd-marker" href="#cite-{reference}" data-cite="{reference}" aria-label="{escape(label)}">'
+        f"<i>[</i>{number}<i>]</i></a>"
+    )
+
+
+def _summary(given: Answer, numbers: dict[str, int]) -> str:
+    best = next((hit.strength for hit in given.hits if hit.citation.id in numbers), "weak")
+    count = counted(len(given.hits), "source")
+    return (
+        f'<p class="rd-summary">{strength(best)}'
+        f'<button type="button" class="rd-more" data-act="sources">Show {count}</button></p>'
+    )
+
+
+def _nothing(given: Answer, documents: int) -> str:
+    if not documents:
+        return '<p class="rd-none">The library is empty: add documents with <code>refdesk index FOLDER</code>.</p>'
+    said = f'<p class="rd-none">No passage found for this in {counted(documents, "document")}.</p>'
+    if not given.misses:
+        return said
+    cards = "".join(_card(hit, None, "weak") for hit in given.misses)
+    return (
+        f'{said}<details class="rd-nearest"><summary><span>Show the nearest passages</span>'
+        f'<span>Hide the nearest passages</span></summary><ul class="rd-cards">{cards}</ul></details>'
+    )
+
+
+def strength(value: Strength) -> str:
+    """How well a passage fits, in words and as bars."""
+    return f'<span class="rd-strength rd-{value}">{_WORDS[value]}</span>'
+
+
+def sentence_case(message: str) -> str:
+    """An error's line as a sentence."""
+    line = message.strip()
+    return line[:1].upper() + line[1:] + ("" if line.endswith((".", "!", "?", "`")) else ".")
+
+
+# Source cards
+
+
+def sources(given: Answer) -> str:
+    """The panel for an answer: the passages it quotes by number, then the others that were found."""
+    if not given.found:
+        return _panel("Sources", '<p class="rd-quiet">Nothing is cited for this question.</p>')
+    numbers = numbered(given)
+    cited = sorted((hit for hit in given.hits if hit.citation.id in numbers), key=lambda hit: numbers[hit.citation.id])
+    others = [hit for hit in given.hits if hit.citation.id not in numbers]
+    parts = [
+        f'<ol class="rd-cards">{"".join(_card(hit, numbers[hit.citation.id], hit.strength) for hit in cited)}</ol>'
+    ]
+    if others:
+        cards = "".join(_card(hit, None, hit.strength) for hit in others)
+        parts.append(f'<h3 class="rd-also">Also found</h3><ul class="rd-cards rd-others">{cards}</ul>')
+    return _panel("Sources", "".join(parts), aside=f'<span class="rd-count">{len(given.hits)}</span>')
+
+
+def _card(hit: Hit, number: int | None, shown: Strength) -> str:
+    citation = hit.citation
+    reference = escape(citation.id)
+    badge = f'<span class="rd-number" aria-hidden="true">{number}</span>' if number else ""
+    spoken = f'<span class="rd-hidden">Source {number}: </span>' if number else ""
+    return (
+        f'<li class="rd-card" data-cite="{reference}">{badge}<div class="rd-card-text">'
+        f'<a class="rd-title" href="#cite-{reference}" data-cite="{reference}">{spoken}{name(citation.title)}</a>'
+        f'<p class="rd-place">{place(citation)}</p>{also(citation)}'
+        f'<p class="rd-passage" dir="auto">{passage(hit, LONGEST_PASSAGE if number else SHORT_PASSAGE)}</p>{strength(shown)}</div></li>'
+    )
+
+
+def place(citation: Citation) -> str:
+    """Where a citation stands, below its title: the file, then page and headings, or the line."""
+    parts = [name(citation.source), *(name(part) for part in _places(citation))]
+    return '<span class="rd-dot"> · </span>'.join(parts)
+
+
+def also(citation: Citation) -> str:
+    """The other files that hold the same words."""
+    others = [source for source in citation.sources if source != citation.source]
+    if not others:
+        return ""
+    named = ", ".join(name(source) for source in others[:SOURCES_NAMED])
+    more = f" (+{len(others) - SOURCES_NAMED})" if len(others) > SOURCES_NAMED else ""
+    return f'<p class="rd-place">also in: {named}{more}</p>'
+
+
+def _places(citation: Citation) -> list[str]:
+    headings = [heading for heading in citation.heading if plain(heading) != plain(citation.title)]
+    path = " › ".join(headings[-2:])
+    page = f"page {citation.page}" if citation.page is not None else ""
+    line = f"line {citation.line}" if citation.line is not None and not page else ""
+    return [part for part in (page, path, line) if part]
+
+
+def _place_text(citation: Citation) -> str:
+    return ", ".join(plain(part) for part in (citation.source, *_places(citation)))
+
+
+def passage(hit: Hit, most: int = LONGEST_PASSAGE) -> str:
+    """A hit's passage with its quote marked; of a long one the part around the quote, `most` characters or so."""
+    text, citation = hit.passage.text, hit.citation
+    start, end = citation.start - hit.passage.start, citation.end - hit.passage.start
+    if not 0 <= start < end <= len(text):
+        return f"<mark>{escape(citation.quote[:most])}</mark>"
+    shown = min(end, start + most)
+    first = max(0, min(start - (most - (shown - start)) // 2, len(text) - most))
+    last = max(shown, min(len(text), first + most))
+    first = (text.find(" ", first, start) + 1 or first) if first else 0  # at a word's beginning, where there is one
+    last = max(shown, text.rfind(" ", shown, last)) if last < len(text) else last
+    return (
+        f"{'… ' if first else ''}{flow(text, first, start)}<mark>{escape(text[start:shown])}</mark>"
+        f"{flow(text, shown, last)}{' …' if last < len(text) else ''}"
+    )
+
+
+def flow(text: str, start: int = 0, end: int | None = None) -> str:
+    """`text[start:end]` as prose, with the line ends that mean something: blank lines, and those after a short line."""
+    end = len(text) if end is None else end
+    parts: list[str] = []
+    for found in re.compile(r"\n\s*\n|\n").finditer(text, start, end):
+        parts.append(escape(text[start : found.start()]))
+        line = found.start() - text.rfind("\n", 0, found.start()) - 1
+        if found[0].count("\n") > 1:
+            parts.append('<span class="rd-gap">\n</span>')
+        else:
+            parts.append("<br>" if line < _LINE_FULL else "\n")
+        start = found.end()
+    return "".join((*parts, escape(text[start:end])))

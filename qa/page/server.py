@@ -1,0 +1,152 @@
+"""The page over HTTP: the server on this machine, its door, and its end by Ctrl-C."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import threading
+import webbrowser
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from qa import Library, QAError
+from qa.page.guard import LONGEST_BODY, Guard
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+_EVERYWHERE = ("0.0.0.0", "::", "")
+_CLOSING_SECONDS = 1
+
+
+def build_app(library: Library, *, host: str = "127.0.0.1") -> FastAPI:
+    """The page of a library as an application for an ASGI server.
+
+    Args:
+        library: an open library; it stays the caller's to close.
+        host: the address or name it is served at, which may stand in a browser's address line.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
+    import gradio
+    from fastapi import FastAPI
+    from starlette.middleware.cors import CORSMiddleware
+
+    from qa.page import layout
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    # With a CORS policy of the parent's, Gradio adds none of its own, which would reflect any origin.
+    app.add_middleware(CORSMiddleware, allow_origins=[])
+    everywhere = host in _EVERYWHERE
+    names = {*LOCAL, socket.gethostname() if everywhere else host}
+    app.add_middleware(Guard, hosts=names, any_address=everywhere)
+
+    blocks = layout.build(library)
+    blocks.queue(max_size=64, api_open=False)
+    gradio.mount_gradio_app(
+        app,
+        blocks,
+        path="/",
+        theme=layout.theme(),
+        head=layout.head(),
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        max_file_size=LONGEST_BODY,
+        allowed_paths=[],
+    )
+    blocks.has_launched = True  # mounting never sets it, and until it is set Gradio skips its checks of file paths
+    return app
+
+
+def serve(library: Library, *, host: str = "127.0.0.1", port: int = 7860, open_browser: bool = False) -> None:
+    """Serve the page of a library until Ctrl-C. Prints one line with its address to stderr.
+
+    Args:
+        library: an open library.
+        host: the address to listen at; "0.0.0.0" is every address of this machine.
+        port: 0 takes a free one.
+        open_browser: open the page in the system's browser?
+
+    Raises:
+        QAError: the address cannot be had, or the port is in use.
+    """
+    with _listening(host, port) as listener, _private_folder():
+        import uvicorn
+
+        app = build_app(library, host=host)
+        listener.listen(128)
+        address = url(host, listener.getsockname()[1])
+        print(f"Refdesk is at {address} (Ctrl-C stops it)", file=sys.stderr, flush=True)  # noqa: T201
+        threading.Thread(target=_warm, args=(library,), daemon=True).start()
+        if open_browser:
+            webbrowser.open(address)
+        config = uvicorn.Config(
+            app, log_level="error", ws="none", access_log=False, timeout_graceful_shutdown=_CLOSING_SECONDS
+        )
+        with suppress(KeyboardInterrupt):  # uvicorn raises it again when everything is closed
+            uvicorn.Server(config).run(sockets=[listener])
+
+
+def url(host: str, port: int) -> str:
+    """The address to open in a browser on this machine."""
+    name = "127.0.0.1" if host in _EVERYWHERE else host
+    return f"http://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A socket at the address, had before anything slow is done."""
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.socket(family[0], socket.SOCK_STREAM)
+    except (OSError, UnicodeError, OverflowError) as error:
+        raise QAError(
+            f"cannot serve at {host!r}, port {port} ({error}): choose others with --host and --port"
+        ) from error
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(family[4])
+        except (OSError, OverflowError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+                raise QAError(f"port {port} on {host} is in use: choose another with --port {port + 1}") from error
+            why = getattr(error, "strerror", None) or error
+            raise QAError(f"cannot serve at {host}:{port} ({why}): choose others with --host and --port") from error
+        yield listener
+
+
+@contextmanager
+def _private_folder() -> Iterator[None]:
+    """A temporary folder of this run's own for Gradio, gone afterwards."""
+    folder = tempfile.mkdtemp(prefix="refdesk-page-")
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["GRADIO_TEMP_DIR"]
+        else:
+            os.environ["GRADIO_TEMP_DIR"] = before
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _warm(library: Library) -> None:
+    """Load encoder and indexes while the page opens, so that the first question does not wait for them."""
+    with suppress(QAError):  # the first question tells it to somebody who can read it
+        library.retrieve("warm", 1)

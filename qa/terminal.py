@@ -1,0 +1,167 @@
+"""Answers, lists and reports as text for a terminal: wrapped, coloured only where that is a terminal, made harmless."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from qa.types import Answer, Citation, DocumentInfo, Hit, SyncReport
+
+if TYPE_CHECKING:
+    from qa.doctor import Finding
+    from qa.library import Status
+
+SHOWN_OUTCOMES = 20
+"""Files named one by one in a report; more are counted."""
+# Characters of a document that could move the cursor, change colours or turn the direction of the text around them.
+_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_BOLD, _DIM, _MARK, _OFF = "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[0m"
+
+
+def safe(text: str) -> str:
+    """Text of a document or a file's name, without characters that a terminal would obey."""
+    return _HARMFUL.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: "1 document", "1,200 documents"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def show_answer(answer: Answer, *, misses: bool) -> None:
+    """Print an answer: the sentences with numbers, then the passages that the numbers name."""
+    if answer.searched != answer.question:
+        _print(_styled(f"Searched: {safe(answer.searched)}", _DIM))
+        print()
+    if not answer.found:
+        _print(
+            "No passage found for this question." + ("" if misses or not answer.misses else " The nearest: --misses")
+        )
+        shown: Sequence[Hit] = answer.misses if misses else ()
+        cited: list[Citation] = []
+    else:
+        cited = list(dict.fromkeys(citation for sentence in answer.sentences for citation in sentence.citations))
+        for sentence in answer.sentences:
+            marks = " ".join(f"[{cited.index(citation) + 1}]" for citation in sentence.citations)
+            _print(f"{_flat(sentence.text)} {_styled(marks, _MARK)}")
+        shown = [hit for hit in answer.hits if hit.strength != "weak"]
+    order = {citation.id: place for place, citation in enumerate(cited)}
+    for number, hit in enumerate(sorted(shown, key=lambda hit: (order.get(hit.citation.id, len(order)), hit.rank)), 1):
+        print()
+        _show_hit(number, hit)
+
+
+def _show_hit(number: int, hit: Hit) -> None:
+    citation = hit.citation
+    more = [source for source in citation.sources if source != citation.source]
+    also = (
+        f" (also in {', '.join(map(safe, more[:3]))}{f' and {len(more) - 3} more' if len(more) > 3 else ''})"
+        if more
+        else ""
+    )
+    _print(f"{_styled(f'[{number}]', _MARK)} {_styled(place_of(citation), _BOLD)} · {hit.strength}{also}", "    ")
+    start, end = citation.start - hit.passage.start, citation.end - hit.passage.start
+    before, after = hit.passage.text[:start], hit.passage.text[end:]
+    text = f"{_flat(before)[-200:]} {_styled(_flat(citation.quote), _BOLD)} {_flat(after)[:200]}".strip()
+    dots = ("… " if len(_flat(before)) > 200 else "") + text + (" …" if len(_flat(after)) > 200 else "")
+    _print(dots, "    ", "    ")
+
+
+def place_of(citation: Citation) -> str:
+    """Where a citation stands, in words: source, page, heading, line."""
+    parts = [citation.source]
+    if citation.page is not None:
+        parts.append(f"page {citation.page}")
+    if citation.heading:
+        parts.append(textwrap.shorten(" › ".join(citation.heading), 70, placeholder=" …"))
+    if citation.line is not None:
+        parts.append(f"line {citation.line}")
+    return safe(", ".join(parts))
+
+
+def show_report(report: SyncReport) -> None:
+    """Print what a sync did: the numbers on stdout, files with something to say on stderr."""
+    told = [outcome for outcome in report.outcomes if outcome.state == "failed" or outcome.warnings]
+    for outcome in told[:SHOWN_OUTCOMES]:
+        what = outcome.reason or "; ".join(outcome.warnings)
+        _note(f"{outcome.state if outcome.state == 'failed' else 'note'}: {safe(outcome.source)}: {safe(what)}")
+    if len(told) > SHOWN_OUTCOMES:
+        _note(f"… and {plural(len(told) - SHOWN_OUTCOMES, 'more file')} with notes: `refdesk list` shows them all")
+    for note in report.notes[:SHOWN_OUTCOMES]:
+        _note(f"note: {safe(note)}")
+    if report.skipped:
+        kinds = ", ".join(f"{safe(kind)} {count}" for kind, count in sorted(report.skipped.items()))
+        _note(f"note: left out {plural(sum(report.skipped.values()), 'file')} of other kinds ({kinds})")
+    if not report.counts:
+        _note("note: found no file to index (txt, md, html, pdf, docx)")
+    else:
+        states = ("added", "changed", "renamed", "removed", "unchanged", "failed")
+        print(", ".join(f"{report.counts[state]:,} {state}" for state in states if report.counts.get(state)))
+
+
+def show_documents(documents: Sequence[DocumentInfo]) -> None:
+    """Print a line for each file: source, passages, pages, what went wrong."""
+    if not documents:
+        _note("the library is empty: add documents with `refdesk index FOLDER`")
+    width = min(48, max((len(document.source) for document in documents), default=0))
+    for document in documents:
+        pages = f", {plural(document.pages, 'page')}" if document.pages else ""
+        if document.state == "failed":
+            what = f"failed: {document.reason}"
+        else:
+            notes = "; ".join(filter(None, (document.reason, *document.warnings)))
+            what = f"{plural(document.passages, 'passage')}{pages}{f' - {notes}' if notes else ''}"
+        print(f"{safe(document.source):{width}}  {safe(what)}")
+
+
+def show_status(status: Status) -> None:
+    """Print the library's numbers, a line each."""
+    rows: Iterable[tuple[str, str]] = (
+        ("library", status.path),
+        ("documents", f"{status.documents:,} from {plural(status.files, 'file')}, {status.failed:,} failed"),
+        (
+            "passages",
+            f"{status.passages:,} ({plural(status.sentences, 'sentence')}, {plural(status.vectors, 'vector')})",
+        ),
+        ("languages", ", ".join(status.languages) or "-"),
+        ("folders", ", ".join(status.roots) or "-"),
+        ("encoder", f"{status.encoder} ({status.fingerprint[:8]})"),
+        ("indexes", status.indexes),
+        ("on disk", f"{status.bytes / 1e6:,.1f} MB, schema {status.schema}"),
+    )
+    for name, value in rows:
+        print(f"{name:10} {safe(value)}")
+
+
+def show_findings(findings: Sequence[Finding]) -> None:
+    """Print what a check found, and what mends it."""
+    if not findings:
+        print("sound: rows, spans, sentences, vectors and indexes fit together")
+    for finding in findings:
+        print(f"{finding.state}: {safe(finding.problem)}; {finding.remedy}")
+    if findings and all(finding.state == "pending" for finding in findings):
+        print("sound otherwise")
+
+
+def _flat(text: str) -> str:
+    return safe(" ".join(text.split()))
+
+
+def _styled(text: str, style: str) -> str:
+    plain = not sys.stdout.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return text if plain else f"{style}{text}{_OFF}"
+
+
+def _print(text: str, hanging: str = "", first: str = "") -> None:
+    """Print text wrapped to the terminal, or to 80 columns."""
+    width = max(40, min(100, shutil.get_terminal_size((80, 24)).columns))
+    print(textwrap.fill(text, width, initial_indent=first, subsequent_indent=hanging, break_on_hyphens=False))
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
