@@ -98,7 +98,7 @@ class VectorIndex:
         try:
             ids = np.load(path.with_suffix(".ids.npy"), allow_pickle=False)
             index = faiss.read_index(str(path))
-        except (OSError, RuntimeError, EOFError) as error:
+        except (OSError, RuntimeError, EOFError, ValueError) as error:
             raise ValueError(f"vector index {path.name} cannot be read: {error}") from error
         if index.ntotal != len(ids):
             raise ValueError(f"vector index {path.name} has {index.ntotal} vectors for {len(ids)} ids")

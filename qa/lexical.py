@@ -140,7 +140,7 @@ class LexicalIndex:
                     arrays["ids"], arrays["lengths"], terms.split("\n") if terms else [], arrays["starts"],
                     arrays["rows"].astype(np.int64), arrays["counts"],
                 )  # fmt: skip
-        except (OSError, KeyError, EOFError, zipfile.BadZipFile, UnicodeDecodeError) as error:
+        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
             raise ValueError(f"lexical index {path.name} cannot be read: {error}") from error
         sound = (
             len(index._lengths) == len(index.ids)

@@ -22,7 +22,6 @@ ROUTES = frozenset(
         "/manifest.json",
         "/robots.txt",
         "/gradio_api/app_id",
-        "/gradio_api/info",
         "/gradio_api/startup-events",
         "/gradio_api/theme.css",
         "/gradio_api/queue/join",

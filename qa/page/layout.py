@@ -17,7 +17,7 @@ _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"
 
 
 def head() -> str:
-    """The page's style sheet, as part of its head: Gradio's own way rewrites selectors, and breaks those with commas."""
+    """The page's style sheet, as part of its head: Gradio's own way breaks selectors that have a comma inside."""
     style = (_FOLDER / "page.css").read_text(encoding="utf-8")
     return f'<meta name="color-scheme" content="light dark"><style>{style}</style>'
 
@@ -40,7 +40,10 @@ def build(library: Library) -> "gr.Blocks":
 
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
     start = chat.opening(library)
-    with gr.Blocks(title="Refdesk", fill_height=True, fill_width=True, analytics_enabled=False) as page:
+    page: gr.Blocks
+    with gr.Blocks(
+        title="Refdesk", fill_height=True, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86400)
+    ) as page:
         state = gr.State(chat.Chat())
         with gr.Column(elem_id="rd-page"):
             with gr.Row(elem_id="rd-bar"):

@@ -166,7 +166,7 @@ def _marker(citation: Citation, number: int) -> str:
 
 
 def _summary(given: Answer, numbers: dict[str, int]) -> str:
-    best = next((hit.strength for hit in given.hits if hit.citation.id in numbers), "weak")
+    best: Strength = next((hit.strength for hit in given.hits if hit.citation.id in numbers), "weak")
     count = counted(len(given.hits), "source")
     return (
         f'<p class="rd-summary">{strength(best)}'
@@ -221,12 +221,13 @@ def _card(hit: Hit, number: int | None, shown: Strength) -> str:
     citation = hit.citation
     reference = escape(citation.id)
     badge = f'<span class="rd-number" aria-hidden="true">{number}</span>' if number else ""
+    words = passage(hit, LONGEST_PASSAGE if number else SHORT_PASSAGE)
     spoken = f'<span class="rd-hidden">Source {number}: </span>' if number else ""
     return (
         f'<li class="rd-card" data-cite="{reference}">{badge}<div class="rd-card-text">'
         f'<a class="rd-title" href="#cite-{reference}" data-cite="{reference}">{spoken}{name(citation.title)}</a>'
         f'<p class="rd-place">{place(citation)}</p>{also(citation)}'
-        f'<p class="rd-passage" dir="auto">{passage(hit, LONGEST_PASSAGE if number else SHORT_PASSAGE)}</p>{strength(shown)}</div></li>'
+        f'<p class="rd-passage" dir="auto">{words}</p>{strength(shown)}</div></li>'
     )
 
 

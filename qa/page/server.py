@@ -93,7 +93,7 @@ def serve(library: Library, *, host: str = "127.0.0.1", port: int = 7860, open_b
         address = url(host, listener.getsockname()[1])
         print(f"Refdesk is at {address} (Ctrl-C stops it)", file=sys.stderr, flush=True)  # noqa: T201
         threading.Thread(target=_warm, args=(library,), daemon=True).start()
-        if open_browser:
+        if open_browser and _has_screen():
             webbrowser.open(address)
         config = uvicorn.Config(
             app, log_level="error", ws="none", access_log=False, timeout_graceful_shutdown=_CLOSING_SECONDS
@@ -106,6 +106,11 @@ def url(host: str, port: int) -> str:
     """The address to open in a browser on this machine."""
     name = "127.0.0.1" if host in _EVERYWHERE else host
     return f"http://{f'[{name}]' if ':' in name else name}:{port}"
+
+
+def _has_screen() -> bool:
+    """Can a browser show itself? Without a screen, Python would start a text browser in this terminal."""
+    return sys.platform in ("darwin", "win32") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 @contextmanager

@@ -1,0 +1,259 @@
+"""The page's server, asked over HTTP by friends and by others."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from browser import make_library, serving
+
+from qa import Library, QAError
+from qa.page.guard import HEADERS
+from qa.page.server import build_app, serve
+
+PASSWD = {"path": "/etc/passwd", "url": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    with make_library(tmp_path_factory.mktemp("http")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def client(library: Library) -> Iterator[httpx.Client]:
+    with serving(library) as address, httpx.Client(base_url=address, timeout=20) as made:
+        yield made
+
+
+class Session:
+    """One visitor of the page, speaking its protocol without a browser."""
+
+    def __init__(self, client: httpx.Client, name: str) -> None:
+        self.client = client
+        self.name = name
+        self.functions: list[dict[str, Any]] = client.get("/config").json()["dependencies"]
+
+    def _function(self, event: str) -> int:
+        return next(one["id"] for one in self.functions if any(target[1] == event for target in one["targets"]))
+
+    def call(self, event: str, data: list[Any], event_data: object = None) -> list[Any]:
+        """The outputs after the last message of an event."""
+        body = {"data": data, "fn_index": self._function(event), "session_hash": self.name, "event_data": event_data}
+        self.client.post("/gradio_api/queue/join", json=body).raise_for_status()
+        outputs: list[Any] = []
+        with self.client.stream("GET", "/gradio_api/queue/data", params={"session_hash": self.name}) as stream:
+            for line in stream.iter_lines():
+                message = json.loads(line[5:]) if line.startswith("data:") else {}
+                if message.get("msg") in ("process_generating", "process_completed"):
+                    outputs.append(message["output"])
+                if message.get("msg") == "process_completed":
+                    break
+        return outputs
+
+    def ask(self, question: object) -> str:
+        return json.dumps(self.call("submit", [question, None]))
+
+    def cite(self, event_data: object) -> str:
+        page: str = self.call("cite", [], event_data)[-1]["data"][0]
+        return page
+
+
+ROUTES = (
+    ("GET", "/", 200),
+    ("GET", "/health", 200),
+    ("GET", "/config", 200),
+    ("GET", "/theme.css", 200),
+    ("GET", "/assets/none.js", 404),
+    ("GET", "/none", 404),
+    ("POST", "/gradio_api/upload", 404),
+    ("POST", "/gradio_api/queue/join", 411),
+    ("POST", "/health", 411),
+)
+
+
+@pytest.mark.parametrize(("method", "route", "status"), ROUTES)
+def test_every_response_has_the_headers(client: httpx.Client, method: str, route: str, status: int) -> None:
+    response = client.request(method, route)
+    assert response.status_code == status
+    for key, value in HEADERS:
+        assert response.headers.get_list(key.decode()) == [value.decode()]
+
+
+def test_health(client: httpx.Client) -> None:
+    assert client.get("/health").json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "10.1.2.3", "", "localhost@evil.example"])
+def test_other_hosts_are_refused(client: httpx.Client, host: str) -> None:
+    response = client.get("/", headers={"host": host})
+    assert response.status_code == 400
+    assert "content-security-policy" in response.headers
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:1", "localhost", "[::1]:7860"])
+def test_own_hosts_are_answered(client: httpx.Client, host: str) -> None:
+    assert client.get("/health", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://localhost:1", "null"])
+def test_other_origins_are_refused_and_not_reflected(client: httpx.Client, method: str, origin: str) -> None:
+    headers = {"origin": origin, "access-control-request-method": "POST"}
+    response = client.request(method, "/gradio_api/queue/join", headers=headers)
+    assert response.status_code == 403
+    assert not [key for key in response.headers if key.startswith("access-control")]
+
+
+def test_no_origin_is_allowed_by_cors(client: httpx.Client) -> None:
+    own = str(client.base_url).rstrip("/")
+    response = client.get("/config", headers={"origin": own})
+    assert response.status_code == 200
+    assert "access-control-allow-origin" not in response.headers
+
+
+def test_another_site_may_link_here_but_not_load(client: httpx.Client) -> None:
+    cross = {"sec-fetch-site": "cross-site"}
+    assert client.get("/", headers={**cross, "sec-fetch-mode": "navigate"}).status_code == 200
+    assert client.get("/", headers={**cross, "sec-fetch-mode": "no-cors"}).status_code == 403
+
+
+CLOSED = (
+    "/docs /redoc /openapi.json /gradio_api/openapi.json /gradio_api/info /monitoring /login /login_check "
+    "/gradio_api/file=/etc/passwd /file=/etc/passwd /gradio_api/file/etc/passwd /gradio_api/proxy=http://127.0.0.1/ "
+    "/gradio_api/mcp/ /gradio_api/runs /gradio_api/deep_link /gradio_api/call/x /gradio_api/upload_progress "
+    "/static/../../../../../../etc/passwd /assets/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd /assets//etc/passwd"
+).split()
+
+
+@pytest.mark.parametrize("route", CLOSED)
+def test_closed_routes(client: httpx.Client, route: str) -> None:
+    response = client.get(route)
+    assert response.status_code in (403, 404)
+    assert "root:" not in response.text
+
+
+@pytest.mark.parametrize("route", ["upload", "run/predict", "api/predict", "call/ask", "component_server", "stream/x"])
+def test_closed_calls(client: httpx.Client, route: str) -> None:
+    files = {"files": ("x.txt", b"text")} if route == "upload" else None
+    response = client.post(f"/gradio_api/{route}", files=files, json=None if files else {"data": [PASSWD]})
+    assert response.status_code == 404
+
+
+def test_all_functions_are_private_and_unnamed_calls_stay_in_the_queue(client: httpx.Client) -> None:
+    functions = client.get("/config").json()["dependencies"]
+    assert functions
+    assert {one["api_visibility"] for one in functions} == {"private"}
+
+
+def test_path_checks_of_gradio_are_on(library: Library) -> None:
+    mounted: Any = build_app(library).routes[-1]
+    assert mounted.app.get_blocks().has_launched
+
+
+def test_long_bodies_are_refused(client: httpx.Client) -> None:
+    assert client.post("/gradio_api/queue/join", content=b"x" * 1_000_001).status_code == 413
+
+
+@pytest.mark.parametrize("payload", [PASSWD, [PASSWD], {"text": "x", "files": [PASSWD]}, {"__type__": "update"}, 7])
+def test_payloads_in_place_of_a_question_open_no_file(client: httpx.Client, payload: object) -> None:
+    session = Session(client, "payload")
+    assert "root:" not in session.ask(payload)
+    assert "root:" not in json.dumps(session.call("submit", ["warranty", payload]))
+    assert client.get("/gradio_api/file=/etc/passwd").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "event_data",
+    [
+        None,
+        [],
+        "x",
+        {"id": "x"},
+        {"id": ["0000000000000000.0.1"]},
+        {"id": "../../etc/passwd", "sequence": "<script>"},
+        {"id": "0000000000000000.0.1", "sequence": -1},
+        {"id": f"{'0' * 16}.0.{'9' * 60}", "sequence": 1e400},
+        {"id": "<img src=x onerror=alert(1)>"},
+        {"id": {"path": "/etc/passwd"}},
+        {"id": "x" * 100_000},
+    ],
+)
+def test_hostile_citations_give_one_calm_line(client: httpx.Client, event_data: object) -> None:
+    page = Session(client, "hostile").cite(json.loads(json.dumps(event_data).replace("Infinity", "1e400")))
+    assert 'role="alert"' in page
+    assert "Traceback" not in page
+    assert "<img" not in page
+
+
+def test_an_answer_is_streamed_with_markers_that_open(client: httpx.Client, library: Library) -> None:
+    question = "How long is the warranty of the coffee machine?"
+    expected = library.ask(question)
+    told = Session(client, "stream").call("submit", [question, None])
+    assert "Searching 4 documents" in json.dumps(told[0])
+    assert len(told) >= 1 + len(expected.sentences)
+    reference = expected.sentences[0].citations[0]
+    assert f"#cite-{reference.id}" in json.dumps(told[1:])
+    page = Session(client, "stream").cite({"id": reference.id, "sequence": 5})
+    assert f'tabindex="-1">{reference.quote}</mark>' in page
+    assert 'data-sequence="5"' in page
+
+
+def test_conversations_are_apart(client: httpx.Client) -> None:
+    one, other = Session(client, "one"), Session(client, "other")
+    assert "Searched:" not in one.ask("How many days of annual leave do staff get?")
+    assert "Searched:" not in other.ask("And how many can be carried over?")
+    assert "Searched:" in one.ask("And how many can be carried over?")
+
+
+@pytest.mark.parametrize(("question", "said"), [("   ", "Type a question first."), ("x" * 4_001, "shorten it to 4,000")])
+def test_mistakes_are_one_calm_line(client: httpx.Client, question: str, said: str) -> None:
+    shown = Session(client, f"mistake{len(question)}").ask(question)
+    assert said in shown
+    assert "Traceback" not in shown
+
+
+def test_a_port_in_use_is_said_before_anything_is_loaded(library: Library) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(QAError, match=rf"port {port} on 127.0.0.1 is in use: choose another with --port"):
+            serve(library, port=port)
+
+
+@pytest.mark.parametrize(("host", "port"), [("no such host", 0), ("127.0.0.1", 99_999), ("203.0.113.1", 0)])
+def test_addresses_that_cannot_be_had(library: Library, host: str, port: int) -> None:
+    with pytest.raises(QAError, match="cannot serve at"):
+        serve(library, host=host, port=port)
+
+
+def test_the_command_says_one_line_and_ends_quietly(library: Library, tmp_path: Path) -> None:
+    app = Path(__file__).parent.parent / "app.py"
+    command = [sys.executable, str(app), "--library", str(library.path), "--port", "0", "--no-browser"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as run:
+        assert run.stderr is not None
+        line = run.stderr.readline()
+        address = line.split()[3]
+        assert httpx.get(f"{address}/health", timeout=20).json() == {"status": "ok"}
+        assert httpx.get(address, timeout=20).status_code == 200
+        run.send_signal(signal.SIGINT)
+        out, errors = run.communicate(timeout=20)
+    assert (run.returncode, out, errors) == (0, "", "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_importing_the_page_is_light() -> None:
+    heavy = "gradio fastapi uvicorn torch faiss sentence_transformers"
+    code = f"import sys, app, qa.page.server, qa.page.layout; print([m for m in '{heavy}'.split() if m in sys.modules])"
+    root = Path(__file__).parent.parent
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert done.stdout.strip() == "[]"
