@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import ir_measures
-from ir_measures import Qrel, ScoredDoc, nDCG
+from ir_measures import Qrel, ScoredDoc, Success, nDCG
 
 import qa
 from benchmarks.datasets import Question, scifact, seeds, xquad
@@ -74,18 +74,21 @@ def report_seeds(library: qa.Library, questions: list[Question]) -> list[qa.Hit]
         found[question.id] = answer.found
         shown += hits
         score = f"{hits[0].score:.3f}" if hits else "-"
-        line = f"{question.id:7} {question.kind:13} {'yes' if answer.found else 'no':5}  {ranks[question.id] or '-':>4}  {score}  "
+        rank, said = ranks[question.id] or "-", "yes" if answer.found else "no"
+        line = f"{question.id:7} {question.kind:13} {said:5}  {rank:>4}  {score}  "
         print(line + question.text[: 79 - len(line)])
     single = [q for q in questions if q.kind not in (UNANSWERABLE, FOLLOW_UP)]
     follow_ups = [q for q in questions if q.kind == FOLLOW_UP]
     none = [q for q in questions if q.kind == UNANSWERABLE]
-    print(f"answer string in the first passage: {_part(sum(ranks[q.id] == 1 for q in single), len(single))}")
-    print(f"answer string in the top 5:         {_part(sum(ranks[q.id] is not None for q in single), len(single))}")
-    print(f"answerable but refused:             {_part(sum(not found[q.id] for q in single), len(single))}")
-    print(f"unanswerable but answered:          {_part(sum(found[q.id] for q in none), len(none))}")
-    print(
-        f"follow-ups in the top 5:            {_part(sum(ranks[q.id] is not None for q in follow_ups), len(follow_ups))}"
+    figures = (
+        ("answer string in the first passage", sum(ranks[q.id] == 1 for q in single), single),
+        ("answer string in the top 5", sum(ranks[q.id] is not None for q in single), single),
+        ("answerable but refused", sum(not found[q.id] for q in single), single),
+        ("unanswerable but answered", sum(found[q.id] for q in none), none),
+        ("follow-ups in the top 5", sum(ranks[q.id] is not None for q in follow_ups), follow_ups),
     )
+    for name, some, of in figures:
+        print(f"{name + ':':36}{some} of {len(of)} ({some / max(1, len(of)):.1%})")
     return shown
 
 
@@ -101,10 +104,9 @@ def report_ranking(library: qa.Library, questions: list[Question]) -> list[qa.Hi
         for question, hits in zip(questions, results, strict=True):
             sources = dict.fromkeys(hit.citation.source for hit in hits)  # by rank, best passage first
             run += (ScoredDoc(question.id, source, -float(place)) for place, source in enumerate(sources))
-        measured = ir_measures.calc_aggregate([nDCG @ 10, ir_measures.Success @ 1], qrels, run)
-        print(
-            f"  {mode:8} nDCG@10 {measured[nDCG @ 10]:.3f}  Success@1 {measured[ir_measures.Success @ 1]:.3f}  {rate:.0f} questions/s"
-        )
+        measured = ir_measures.calc_aggregate([nDCG @ 10, Success @ 1], qrels, run)
+        ndcg, first = measured[nDCG @ 10], measured[Success @ 1]
+        print(f"  {mode:8} nDCG@10 {ndcg:.3f}  Success@1 {first:.3f}  {rate:.0f} questions/s", flush=True)
         if mode == "fused":
             shown = [hit for hits in results for hit in hits[:5]]
     return shown
@@ -117,10 +119,8 @@ def _questions(shared: Path, name: str, folder: Path) -> tuple[Path, list[Questi
 
 
 def _library(path: Path, encoder: Encoder, folder: Path) -> qa.Library:
-    if path.exists():
-        library = qa.Library.open(path, encoder=encoder)
-    else:
-        library = qa.Library.create(path, encoder=encoder)
+    known = path.exists()
+    library = qa.Library.open(path, encoder=encoder) if known else qa.Library.create(path, encoder=encoder)
     library.sync([folder])
     return library
 
@@ -128,10 +128,6 @@ def _library(path: Path, encoder: Encoder, folder: Path) -> qa.Library:
 def _holds(text: str, answers: tuple[str, ...]) -> bool:
     """Does a passage hold one of the answers? White space does not count."""
     return any(" ".join(answer.split()) in " ".join(text.split()) for answer in answers)
-
-
-def _part(some: int, of: int) -> str:
-    return f"{some} of {of} ({some / max(1, of):.1%})"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Texts to vectors, and vectors to neighbours. Knows strings, float32 matrices and integer ids, nothing of documents."""
+"""Texts to vectors, and vectors to neighbours. Knows strings, float32 matrices and integer ids, not documents."""
 
 from embeddings.encoder import BUNDLED, BUNDLED_SHA256, Encoder, EncoderUnavailableError
 from embeddings.index import VectorIndex

@@ -84,7 +84,9 @@ class Encoder:
         """Unit vectors of questions, (n, dimension), with the prompt that the model wants for them."""
         return self._encode(texts, self._model.encode_query, None)
 
-    def _encode(self, texts: Sequence[str], encode: Any, on_batch: Callable[[int], None] | None) -> Vectors:
+    def _encode(
+        self, texts: Sequence[str], encode: Callable[..., Vectors], on_batch: Callable[[int], None] | None
+    ) -> Vectors:
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)  # (n, dim)
         # Sorted by tokens, a batch pads 1.01 times its tokens; sorted by characters, as `encode` does, 1.29 times.
         order = np.argsort(np.array(self.count_tokens(texts), dtype=np.int64), kind="stable")[::-1]

@@ -79,10 +79,17 @@ class VectorIndex:
         return self._all_vectors()[rows]
 
     def save(self, path: Path) -> None:
-        """Write the index to `path`, ids included."""
+        """Write the index to `path`, ids included.
+
+        Raises:
+            OSError: it cannot be written.
+        """
         import faiss
 
-        faiss.write_index(self._index, str(path))
+        try:
+            faiss.write_index(self._index, str(path))
+        except RuntimeError as error:
+            raise OSError(f"{path}: {error}") from error
         with path.with_suffix(".ids.npy").open("wb") as file:
             np.save(file, self.ids)
 

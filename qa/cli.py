@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from embeddings import BUNDLED
 from qa import terminal
 from qa.errors import LibraryError, QAError
 from qa.library import Library
@@ -246,12 +247,10 @@ def _doctor(arguments: argparse.Namespace, _: Serve) -> int:
 def _opened(arguments: argparse.Namespace, *, create: bool = False) -> contextlib.AbstractContextManager[Library]:
     """The library that a command names, made first if it may be."""
     folder: Path = arguments.library
-    if create and not (folder / "library.sqlite").exists():
-        name = getattr(arguments, "model", None)
-        download = getattr(arguments, "download", False)
-        return Library.create(folder, encoder=name, download=download) if name else Library.create(folder)
-    library = Library.open(folder)
     name = getattr(arguments, "model", None)
+    if create and not (folder / "library.sqlite").exists():
+        return Library.create(folder, encoder=name or BUNDLED, download=getattr(arguments, "download", False))
+    library = Library.open(folder)
     if name and not arguments.rebuild and name != library.status().encoder:
         library.close()
         raise LibraryError(

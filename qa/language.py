@@ -70,16 +70,18 @@ _STEM_WORD = 40
 
 
 def detect(text: str) -> str:
-    """ISO 639-1 code of a text's language, UNKNOWN where it is too short to tell.
+    """ISO 639-1 code of a text's language, UNKNOWN where nothing tells it.
 
-    Under 40 letters the identifier guesses; of XQuAD's paragraphs in four languages, all 960 reach half of the
-    probability for the right one.
+    Under 40 letters the identifier guesses, and so it does where its probability is below a half: of XQuAD's 960
+    paragraphs in four languages, 958 reach that for the right language and none for a wrong one. The stop words
+    decide then.
     """
     sample = text if len(text) <= 20_000 else text[:8_000] + text[len(text) // 2 :][:8_000]
-    if sum(character.isalpha() for character in sample) < 40:
-        return UNKNOWN
-    code, probability = _identifier().classify(sample)
-    return str(code) if probability >= 0.5 else UNKNOWN
+    if sum(character.isalpha() for character in sample) >= 40:
+        code, probability = _identifier().classify(sample)
+        if probability >= 0.5:
+            return str(code)
+    return language_of_question(sample)
 
 
 def terms(text: str, language: str) -> list[str]:

@@ -89,9 +89,7 @@ class Library:
         if path.exists() and (not path.is_dir() or _visible(path)):
             raise LibraryError(f"{path} is not an empty folder: choose another folder for the library (--library DIR)")
         loaded = _load(encoder, download=download)
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            partial = path / f"{FILE_NAME}.{os.getpid()}.new"
+        with _made(path) as partial:
             meta = {
                 "library": uuid.uuid4().hex,
                 "created": now(),
@@ -100,9 +98,6 @@ class Library:
                 "dimension": str(loaded.dimension),
             }
             Store.create(partial, meta).close()  # closing writes the log back, so that one file is all of it
-            os.replace(partial, path / FILE_NAME)
-        except OSError as error:
-            raise LibraryError(f"the library {path} cannot be created ({error.strerror}): check the path") from error
         return cls(path, Store.open(path / FILE_NAME), loaded)
 
     @classmethod
@@ -221,19 +216,20 @@ class Library:
         """
         holder = self.path / "writer.json"
         lock = FileLock(self.path / "writer.lock", timeout=wait, thread_local=False)
+        what = {"pid": os.getpid(), "host": socket.gethostname(), "command": Path(sys.argv[0]).name, "since": now()}
         try:
             lock.acquire()
+            holder.write_text(json.dumps(what))
         except Timeout:
             raise LibraryBusyError(
                 f"library {self.path} is being written by {_holder(holder)}: wait until it is done and try again"
             ) from None
         except OSError as error:
+            lock.release()
             raise LibraryError(
-                f"library {self.path} cannot be written ({error.strerror}): check its permissions"
+                f"library {self.path} cannot be written ({error}): check its permissions and its disk"
             ) from error
         try:
-            what = {"pid": os.getpid(), "host": socket.gethostname(), "command": Path(sys.argv[0]).name, "since": now()}
-            holder.write_text(json.dumps(what))
             yield
         finally:
             holder.unlink(missing_ok=True)
@@ -242,8 +238,15 @@ class Library:
     def save_indexes(self) -> None:
         """Write the derived indexes beside the rows, so that opening is fast. They can always be made again."""
         current = self._current()
-        if self.index_problem() is not None:
+        if self.index_problem() is None:
+            return
+        try:
             snapshot.save(self.store, current, self.index_folder)
+        except OSError as error:
+            raise LibraryError(
+                f"the indexes of {self.path} cannot be saved ({error}): free some disk space; the documents are kept, "
+                "and the next `refdesk index` saves the indexes"
+            ) from error
 
     def index_problem(self) -> str | None:
         """What keeps the saved indexes from being used as they are, None if nothing does."""
@@ -416,6 +419,22 @@ class Library:
         return frozenset(row for public in sorted(shown) if (row := self.store.find_passage(public)) is not None)
 
 
+@contextmanager
+def _made(path: Path) -> Iterator[Path]:
+    """A file to fill, which then becomes the library in `path` at once; of two processes only one makes it."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with FileLock(path / "writer.lock"):
+            if (path / FILE_NAME).exists():
+                raise LibraryError(f"{path} is a library already: open it, or choose another folder")
+            partial = path / f"{FILE_NAME}.new"
+            partial.unlink(missing_ok=True)
+            yield partial
+            os.replace(partial, path / FILE_NAME)
+    except OSError as error:
+        raise LibraryError(f"library {path} cannot be created ({error}): check the path and its disk") from error
+
+
 def _load(encoder: str | Encoder, *, download: bool) -> Encoder:
     if isinstance(encoder, Encoder):
         return encoder
@@ -444,7 +463,9 @@ def _parsed(citation_id: str) -> tuple[str, int, int]:
 
 
 def _visible(path: Path) -> list[str]:
-    return [entry.name for entry in path.iterdir() if not entry.name.startswith(f"{FILE_NAME}.")]
+    """What is in a folder, apart from what an interrupted `create` leaves."""
+    own = (f"{FILE_NAME}.new", "writer.lock")
+    return [entry.name for entry in path.iterdir() if not entry.name.startswith(own)]
 
 
 def _holder(path: Path) -> str:

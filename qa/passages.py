@@ -50,7 +50,7 @@ class Draft:
 def sentences_of(
     text: str, blocks: Sequence[Block], count_tokens: CountTokens, max_tokens: int
 ) -> tuple[list[Sentence], int]:
-    """The sentences of all blocks, none longer than `max_tokens` so that the encoder reads every word; and all tokens."""
+    """The sentences of all blocks, none longer than `max_tokens` so that the encoder reads all; and the tokens."""
     spans = [
         (span, number)
         for number, block in enumerate(blocks)

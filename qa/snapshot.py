@@ -22,7 +22,8 @@ from qa.store import Store
 FORMAT = 1
 """Changes when the files' content or the terms of a text change, so that older files are rebuilt."""
 CONTEXT_WEIGHT = 0.5
-"""Weight of a term of the title or heading path against one of the passage's own text (docs/design.md, "Fusion")."""
+"""Weight of a term of the title or heading path against one of the passage's own text. SciFact nDCG@10 with 0: .731,
+with .5: .734, with 1: .737, which is within its noise."""
 _ROWS = 4_096
 """Vectors read from the rows at once."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -129,13 +130,13 @@ class Store:
     def create(cls, path: Path, meta: dict[str, str]) -> Store:
         """A new store in a file that does not exist yet. All of it is there, or nothing."""
         store = cls(path)
-        store.connection.execute("PRAGMA journal_mode = WAL")
         with store.transaction():
             for statement in _SCHEMA.split(";\n"):
                 if statement.strip():
                     store.connection.execute(statement)
             rows = {"schema": str(SCHEMA_VERSION), "generation": "0", **meta}
             store.connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
+        store.connection.execute("PRAGMA journal_mode = WAL")  # kept in the file
         return store
 
     @classmethod
@@ -167,7 +168,9 @@ class Store:
         """This thread's connection."""
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
-            found = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            found = sqlite3.connect(
+                _address(self.path), uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
             found.execute("PRAGMA synchronous = NORMAL")
             found.execute("PRAGMA foreign_keys = ON")
             self._local.connection = found
@@ -614,6 +617,14 @@ class Store:
             some = values[first : first + _MANY]
             marks = ",".join("?" * len(some))
             yield from self.connection.execute(f"{query} ({marks})", (*before, *some))
+
+
+def _address(path: Path) -> str:
+    """The file as a URI. In a folder that cannot be written, SQLite cannot make the files that go with its log."""
+    address = path.resolve().as_uri()
+    if os.access(path.parent, os.W_OK):
+        return address
+    return f"{address}?mode=ro" if path.with_name(f"{path.name}-wal").exists() else f"{address}?mode=ro&immutable=1"
 
 
 def content_key(kind: str, version: int, digest: str) -> str:

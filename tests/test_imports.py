@@ -91,7 +91,13 @@ def test_the_list_of_layers_is_of_all_files() -> None:
 
 
 def test_help_loads_no_heavy_package() -> None:
-    code = "import sys, app\ntry:\n app.main(['--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules), file=sys.stderr)"
+    code = """
+import sys, app
+try:
+    app.main(["--help"])
+except SystemExit:
+    print(sorted(sys.modules), file=sys.stderr)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "usage: refdesk" in done.stdout
     loaded = {name.split(".")[0] for name in ast.literal_eval(done.stderr.strip().splitlines()[-1])}

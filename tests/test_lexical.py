@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qa.lexical import B, K1, LexicalIndex
+from qa.lexical import K1, B, LexicalIndex
 
 documents = st.lists(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=12), min_size=1, max_size=12)
 
 
 def build(texts: list[list[str]], first: int = 0) -> LexicalIndex:
     """An index of documents given as terms."""
-    return LexicalIndex.build((first + number, dict(Counter(text))) for number, text in enumerate(texts))  # type: ignore[arg-type]
+    return LexicalIndex.build((first + number, dict(Counter(text))) for number, text in enumerate(texts))
 
 
 @given(documents, st.lists(st.sampled_from("abcdefghz"), min_size=1, max_size=4, unique=True))
@@ -49,9 +49,9 @@ def test_scores_are_between_nothing_and_one(texts: list[list[str]], question: li
 def test_changes_equal_a_fresh_build(before: list[list[str]], added: list[list[str]], data: st.DataObject) -> None:
     removed = data.draw(st.sets(st.integers(0, len(before) - 1)))
     more = [(len(before) + number, dict(Counter(text))) for number, text in enumerate(added)]
-    changed = build(before).with_changes(np.array(sorted(removed), dtype=np.int64), more)  # type: ignore[arg-type]
+    changed = build(before).with_changes(np.array(sorted(removed), dtype=np.int64), more)
     left = [(number, dict(Counter(text))) for number, text in enumerate(before) if number not in removed]
-    fresh = LexicalIndex.build(left + more)  # type: ignore[arg-type]
+    fresh = LexicalIndex.build(left + more)
     assert changed.ids.tolist() == fresh.ids.tolist()
     for question in (["a"], ["b", "z"], ["c", "c", "d"]):
         np.testing.assert_allclose(changed.scores(question), fresh.scores(question), rtol=1e-5, atol=1e-7)

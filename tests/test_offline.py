@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-GUARD = '''
+GUARD = """
 import os, socket
 def guarded(name, real, of):
     def call(*arguments, **named):
@@ -24,7 +24,7 @@ socket.socket.connect = guarded("connect", socket.socket.connect, address)
 socket.socket.connect_ex = guarded("connect_ex", socket.socket.connect_ex, address)
 socket.socket.sendto = guarded("sendto", socket.socket.sendto, lambda a: a[-1][0])
 socket.getaddrinfo = guarded("getaddrinfo", socket.getaddrinfo, lambda a: a[0])
-'''
+"""
 
 
 def run(folder: Path, code: str) -> subprocess.CompletedProcess[str]:
