@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import PurePath
 
 import numpy as np
@@ -17,17 +18,40 @@ from qa.types import Answer, AnswerSentence, Citation, Hit, Passage
 ANSWER_SENTENCES = 3
 """Sentences of an answer at most; more is a list of sources, which stands below it."""
 ANSWER_SHARE = 0.75
-"""Of the best hit's score: what a further hit must reach to be quoted in the answer."""
+"""Of the first sentence's fit: what a further one must reach to be quoted. On 400 questions of XQuAD en
+answers then hold the gold string for 91 % with 1.5 sentences, the first sentence alone for 78 %."""
+ANSWER_NEWS = 0.2
+"""Or: the idf share of the question's terms that no sentence before it holds."""
 _OWN_LINES = ("text", "markdown")
 """Kinds whose stored text is the file's own, so that a line number means something."""
 
 
-def hits(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: int) -> list[Hit]:
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A sentence of a passage that was found, and how well it fits the question."""
+
+    document: int
+    start: int
+    end: int
+    text: str
+    score: float
+    held: Mapping[str, float]  # the question's terms that it holds, with what they count
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A hit with the sentences of its passage, best first."""
+
+    hit: Hit
+    candidates: tuple[Candidate, ...]
+
+
+def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: int) -> list[Found]:
     """The first `k` passages of a ranking as hits. The same repeated text comes once, with all its sources."""
     ids = snapshot.lexical.ids[ranking.rows].tolist()
     rows = store.passages(ids)
     seen: set[bytes] = set()
-    found: list[Hit] = []
+    found: list[Found] = []
     for place, row_id in enumerate(ids):
         row = rows.get(row_id)
         if row is None:
@@ -38,46 +62,60 @@ def hits(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: in
             if digest in seen:
                 continue
             seen.add(digest)
-        start, end = best_sentence(store, snapshot, query, row, passage)
+        candidates = _candidates(store, snapshot, query, row, passage)
         score = float(ranking.scores[place])
-        found.append(
-            Hit(
-                rank=len(found) + 1,
-                passage=passage,
-                score=score,
-                strength=strength(score, float(ranking.thresholds[place])),
-                citation=cite(store, row.document, start, end, passage.text[start - row.start : end - row.start]),
-                dense=float(ranking.dense[place]),
-                lexical=float(ranking.lexical[place]),
-            )
+        hit = Hit(
+            rank=len(found) + 1,
+            passage=passage,
+            score=score,
+            strength=strength(score, float(ranking.thresholds[place])),
+            citation=_cite(store, candidates[0]),
+            dense=float(ranking.dense[place]),
+            lexical=float(ranking.lexical[place]),
         )
+        found.append(Found(hit, candidates))
         if len(found) == k:
             break
     return found
 
 
-def best_sentence(store: Store, snapshot: Snapshot, query: Query, row: PassageRow, passage: Passage) -> tuple[int, int]:
-    """The span of the sentence that fits a query best: its cosine, and its share of the question's terms by idf."""
+def _candidates(
+    store: Store, snapshot: Snapshot, query: Query, row: PassageRow, passage: Passage
+) -> tuple[Candidate, ...]:
+    """The sentences of a passage by their cosine and their share of the question's terms by idf, best first.
+
+    Terms that the title or a heading names say what all of the passage is about, so they choose no sentence in it:
+    below "The Juno", "How many passengers does the Juno carry?" is about passengers. Headings themselves are left out
+    where there is anything else.
+    """
     sentences = store.sentences(row.id)
     body = [sentence for sentence in sentences if sentence[3] != "heading"] or sentences
     vectors = snapshot.vectors.vectors(np.array([sentence[2] for sentence in body], dtype=np.int64))
     weights = np.array(query.weights, dtype=np.float32)
     cosines = weights @ (query.vectors @ vectors.T)  # (texts,) @ (texts, sentences)
     language = snapshot.languages[row.document]
-    wanted = [(weight, question_terms(text, language)) for weight, text in zip(query.weights, query.texts, strict=True)]
-    idf = {term: snapshot.lexical.idf(term) for _, some in wanted for term in some}
-    scores = []
+    above = set(terms(" ".join(store.names_above(row.document, row.start)), language))
+    wanted = _wanted(snapshot, query, language)
+    asked = {term: weight for term, weight in wanted.items() if term not in above} or wanted
+    whole = sum(asked.values()) or 1
+    scored = []
     for (start, end, _, _), cosine in zip(body, cosines.tolist(), strict=True):
-        held = set(terms(passage.text[start - row.start : end - row.start], language))
-        overlap = sum(weight * _share(some, held, idf) for weight, some in wanted)
-        scores.append(DENSE_WEIGHT * cosine + (1 - DENSE_WEIGHT) * overlap)
-    best = body[int(np.argmax(scores))]
-    return best[0], best[1]
+        text = passage.text[start - row.start : end - row.start]
+        held = wanted.keys() & set(terms(text, language))
+        score = DENSE_WEIGHT * cosine + (1 - DENSE_WEIGHT) * sum(asked.get(term, 0) for term in held) / whole
+        scored.append(Candidate(row.document, start, end, text, score, {term: wanted[term] for term in held}))
+    return tuple(sorted(scored, key=lambda candidate: (-candidate.score, candidate.start)))
 
 
-def _share(wanted: Sequence[str], held: set[str], idf: dict[str, float]) -> float:
-    whole = sum(idf[term] for term in wanted)
-    return sum(idf[term] for term in wanted if term in held) / whole if whole else 0.0
+def _wanted(snapshot: Snapshot, query: Query, language: str) -> dict[str, float]:
+    """What each term of a query counts: its share of the idf of all terms; they sum to 1."""
+    wanted: dict[str, float] = {}
+    for weight, text in zip(query.weights, query.texts, strict=True):
+        some = question_terms(text, language)
+        whole = sum(map(snapshot.lexical.idf, some))
+        for term in some:
+            wanted[term] = wanted.get(term, 0.0) + weight * snapshot.lexical.idf(term) / (whole or 1)
+    return wanted
 
 
 def cite(store: Store, document: int, start: int, end: int, quote: str) -> Citation:
@@ -108,16 +146,42 @@ def cite(store: Store, document: int, start: int, end: int, quote: str) -> Citat
     )
 
 
-def answer(question: str, searched: str, found: Sequence[Hit]) -> Answer:
-    """An answer from hits: the best sentences of those that are not weak, or none found with the nearest misses."""
-    above = [hit for hit in found if hit.strength != "weak"]
+def answer(store: Store, question: str, searched: str, found: Sequence[Found]) -> Answer:
+    """An answer from hits: the best sentences of those that are not weak, or none found with the nearest misses.
+
+    The first sentence is the best one of the best passage. Others follow, of the same or of further passages, that
+    fit ANSWER_SHARE as well; a sentence counts by its passage's score, too.
+    """
+    hits = tuple(one.hit for one in found)
+    above = [one for one in found if one.hit.strength != "weak"]
     if not above:
-        return Answer(question, searched, found=False, sentences=(), hits=(), misses=tuple(found))
-    quoted: dict[str, AnswerSentence] = {}
-    for hit in above:
-        if hit.score < ANSWER_SHARE * above[0].score or len(quoted) == ANSWER_SENTENCES:
+        return Answer(question, searched, found=False, sentences=(), hits=(), misses=hits)
+    chosen = _chosen(above)
+    quoted: dict[str, list[Citation]] = {}
+    for candidate in chosen:
+        quoted.setdefault(candidate.text, []).append(_cite(store, candidate))
+    sentences = tuple(AnswerSentence(text, tuple(citations)) for text, citations in quoted.items())
+    return Answer(question, searched, found=True, sentences=sentences, hits=hits)
+
+
+def _chosen(above: Sequence[Found]) -> list[Candidate]:
+    """The sentences of an answer, the best first, then what fits nearly as well or says what the first left out."""
+    first = above[0].candidates[0]
+    chosen = [first]
+    rest = [(one.hit.score / above[0].hit.score, candidate) for one in above for candidate in one.candidates]
+    rest.remove((1.0, first))
+    while rest and len(chosen) < ANSWER_SENTENCES:
+        said = {term for candidate in chosen for term in candidate.held}
+        rated = [
+            (factor * candidate.score, factor * sum(v for term, v in candidate.held.items() if term not in said), place)
+            for place, (factor, candidate) in enumerate(rest)
+        ]
+        fit, new, place = max(rated, key=lambda item: (item[1] >= ANSWER_NEWS, item[0], -item[2]))
+        if fit < ANSWER_SHARE * first.score and new < ANSWER_NEWS:
             break
-        text = hit.citation.quote
-        same = quoted.get(text)
-        quoted[text] = AnswerSentence(text, (*(same.citations if same else ()), hit.citation))
-    return Answer(question, searched, found=True, sentences=tuple(quoted.values()), hits=tuple(found))
+        chosen.append(rest.pop(place)[1])
+    return chosen
+
+
+def _cite(store: Store, candidate: Candidate) -> Citation:
+    return cite(store, candidate.document, candidate.start, candidate.end, candidate.text)

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from embeddings import BUNDLED, Encoder, EncoderUnavailableError
 from qa import answering, conversation, retrieval, snapshot
+from qa.answering import Found
 from qa.errors import CitationError, EncoderError, LibraryBusyError, LibraryError, QuestionError
 from qa.rebuild import rebuild
 from qa.snapshot import Snapshot
@@ -301,28 +302,8 @@ class Library:
             turns: for each question the earlier ones of its conversation.
             dense_weight: in place of the weight chosen by language: 1 ranks by cosine alone, 0 by BM25 alone.
         """
-        if not 1 <= k <= MOST_HITS:
-            raise QuestionError(f"k is {k}: expected 1 to {MOST_HITS}")
-        asked = [_checked(question) for question in questions]
-        plans = [
-            conversation.plan(question, earlier)
-            for question, earlier in zip(asked, turns or [()] * len(asked), strict=True)
-        ]
-        current = self._current()
-        allowed = self._allowed(current, sources, where)
-        if not len(current.documents) or (allowed is not None and not allowed.any()):
-            return [[] for _ in asked]
-        vectors = self.encoder.encode_queries([text for plan in plans for _, text in plan])
-        results: list[list[Hit]] = []
-        place = 0
-        for plan, earlier in zip(plans, turns or [()] * len(asked), strict=True):
-            shown = self._shown(earlier)
-            query = retrieval.weighted(plan, vectors[place : place + len(plan)], shown)
-            place += len(plan)
-            ranking = retrieval.rank(current, query, 2 * k + 20, allowed=allowed, dense_weight=dense_weight)
-            with self.store.reading():
-                results.append(answering.hits(self.store, current, query, ranking, k))
-        return results
+        found = self._search(questions, k, turns or [()] * len(questions), sources, where, dense_weight)
+        return [[one.hit for one in some] for some in found]
 
     def ask(
         self,
@@ -338,10 +319,19 @@ class Library:
         Arguments and errors as in `retrieve`.
         """
         asked = _checked(question)
-        found = self.retrieve(asked, k, turns=turns, sources=sources, where=where)
-        return answering.answer(asked, conversation.plan(asked, turns)[-1][1], found)
+        with self.store.reading():
+            found = self._search([asked], k, [turns], sources, where, None)[0]
+            return answering.answer(self.store, asked, conversation.plan(asked, turns)[-1][1], found)
 
     # Looking
+
+    def __len__(self) -> int:
+        """How many documents the library holds."""
+        return self.store.counts()["documents"]
+
+    def __bool__(self) -> bool:
+        """A library is true when it is empty, too."""
+        return True
 
     def open_citation(self, citation_id: str) -> Context:
         """The document of a citation, with its blocks and the cited span.
@@ -392,6 +382,36 @@ class Library:
         )
 
     # Inside
+
+    def _search(
+        self,
+        questions: Sequence[str],
+        k: int,
+        turns: Sequence[Turns],
+        sources: str | Sequence[str] | None,
+        where: Mapping[str, str] | None,
+        dense_weight: float | None,
+    ) -> list[list[Found]]:
+        """What `retrieve_many` describes, with the sentences of every passage."""
+        if not 1 <= k <= MOST_HITS:
+            raise QuestionError(f"k is {k}: expected 1 to {MOST_HITS}")
+        asked = [_checked(question) for question in questions]
+        plans = [conversation.plan(question, earlier) for question, earlier in zip(asked, turns, strict=True)]
+        current = self._current()
+        allowed = self._allowed(current, sources, where)
+        if not len(current.documents) or (allowed is not None and not allowed.any()):
+            return [[] for _ in asked]
+        vectors = self.encoder.encode_queries([text for plan in plans for _, text in plan])
+        results: list[list[Found]] = []
+        place = 0
+        for plan, earlier in zip(plans, turns, strict=True):
+            shown = self._shown(earlier)
+            query = retrieval.weighted(plan, vectors[place : place + len(plan)], shown)
+            place += len(plan)
+            ranking = retrieval.rank(current, query, 2 * k + 20, allowed=allowed, dense_weight=dense_weight)
+            with self.store.reading():
+                results.append(answering.find(self.store, current, query, ranking, k))
+        return results
 
     def _current(self) -> Snapshot:
         """The snapshot of the rows as they are now."""

@@ -205,7 +205,10 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """All reads of the block see the same state, whatever another process writes meanwhile."""
+        """All reads of the block see the same state, whatever another process writes meanwhile. It may be nested."""
+        if self.connection.in_transaction:
+            yield
+            return
         self.connection.execute("BEGIN")
         try:
             yield
@@ -348,6 +351,12 @@ class Store:
             Block(kind, start, end, tuple(json.loads(heading)), page, zone)
             for kind, start, end, heading, page, zone in rows
         ]
+
+    def names_above(self, document: int, offset: int) -> list[str]:
+        """The title of a document and the headings above the character at `offset`."""
+        row = self.connection.execute("SELECT title FROM documents WHERE id = ?", (document,)).fetchone()
+        block = self.block_at(document, offset)
+        return [name for name in dict.fromkeys((row[0], *(block.heading if block else ()))) if name]
 
     def block_at(self, document: int, offset: int) -> Block | None:
         """The block that holds the character at `offset`."""

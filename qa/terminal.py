@@ -7,7 +7,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qa.types import Answer, Citation, DocumentInfo, Hit, SyncReport
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 SHOWN_OUTCOMES = 20
 """Files named one by one in a report; more are counted."""
+SHOWN_AROUND = 200
+"""Characters of a passage shown on either side of a quote."""
 # Characters of a document that could move the cursor, change colours or turn the direction of the text around them.
 _HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _BOLD, _DIM, _MARK, _OFF = "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[0m"
@@ -50,26 +52,36 @@ def show_answer(answer: Answer, *, misses: bool) -> None:
             marks = " ".join(f"[{cited.index(citation) + 1}]" for citation in sentence.citations)
             _print(f"{_flat(sentence.text)} {_styled(marks, _MARK)}")
         shown = [hit for hit in answer.hits if hit.strength != "weak"]
-    order = {citation.id: place for place, citation in enumerate(cited)}
-    for number, hit in enumerate(sorted(shown, key=lambda hit: (order.get(hit.citation.id, len(order)), hit.rank)), 1):
+    for hit in shown:
         print()
-        _show_hit(number, hit)
+        _show_hit(hit, {n: citation for n, citation in enumerate(cited, 1) if hit.passage.holds(citation)})
 
 
-def _show_hit(number: int, hit: Hit) -> None:
-    citation = hit.citation
+def _show_hit(hit: Hit, cited: Mapping[int, Citation]) -> None:
+    """Print a passage under the numbers that name it, with the words that they quote."""
+    citation = next(iter(cited.values()), hit.citation)
     more = [source for source in citation.sources if source != citation.source]
     also = (
         f" (also in {', '.join(map(safe, more[:3]))}{f' and {len(more) - 3} more' if len(more) > 3 else ''})"
         if more
         else ""
     )
-    _print(f"{_styled(f'[{number}]', _MARK)} {_styled(place_of(citation), _BOLD)} · {hit.strength}{also}", "    ")
-    start, end = citation.start - hit.passage.start, citation.end - hit.passage.start
-    before, after = hit.passage.text[:start], hit.passage.text[end:]
-    text = f"{_flat(before)[-200:]} {_styled(_flat(citation.quote), _BOLD)} {_flat(after)[:200]}".strip()
-    dots = ("… " if len(_flat(before)) > 200 else "") + text + (" …" if len(_flat(after)) > 200 else "")
-    _print(dots, "    ", "    ")
+    marks = " ".join(f"[{number}]" for number in cited) or "-"
+    _print(f"{_styled(marks, _MARK)} {_styled(place_of(citation), _BOLD)} · {hit.strength}{also}", "    ")
+    text, place = "", hit.passage.start
+    for quoted in sorted(cited.values() or [hit.citation], key=lambda quoted: quoted.start):
+        before = _flat(hit.passage.text[place - hit.passage.start : quoted.start - hit.passage.start])
+        text += f" {_shortened(before, keep_end=True)} {_styled(_flat(quoted.quote), _BOLD)}"
+        place = quoted.end
+    rest = _flat(hit.passage.text[place - hit.passage.start :])
+    _print(f"{text} {_shortened(rest, keep_end=False)}".strip(), "    ", "    ")
+
+
+def _shortened(text: str, *, keep_end: bool) -> str:
+    """Text around a quote: 200 characters of it."""
+    if len(text) <= SHOWN_AROUND:
+        return text
+    return f"… {text[-SHOWN_AROUND:].partition(' ')[2]}" if keep_end else f"{text[:SHOWN_AROUND].rpartition(' ')[0]} …"
 
 
 def place_of(citation: Citation) -> str:

@@ -89,6 +89,11 @@ class Passage:
     end: int
     zone: Zone = "main"
 
+    def holds(self, citation: Citation) -> bool:
+        """Does a citation stand in this passage?"""
+        same = citation.id.partition(".")[0] == self.document_id
+        return same and self.start <= citation.start and citation.end <= self.end
+
 
 @dataclass(frozen=True, slots=True)
 class Citation:
