@@ -238,11 +238,10 @@ class Library:
 
     def save_indexes(self) -> None:
         """Write the derived indexes beside the rows, so that opening is fast. They can always be made again."""
-        current = self._current()
         if self.index_problem() is None:
             return
         try:
-            snapshot.save(self.store, current, self.index_folder)
+            snapshot.save(self.store, self._current(), self.index_folder)
         except OSError as error:
             raise LibraryError(
                 f"the indexes of {self.path} cannot be saved ({error}): free some disk space; the documents are kept, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,9 +27,10 @@ def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Itera
     folder = tmp_path_factory.mktemp("ferries")
     for number, name in enumerate(FERRIES):
         deck = "It has a restaurant on its upper deck. " if name == "Gala" else "It has benches and a kiosk. "
+        pier = "northern" if number % 2 else "southern"
         (folder / f"{name}.txt").write_text(
-            f"The {name}\n\nThe {name} is a ferry on the lake. It leaves the {'northern' if number % 2 else 'southern'} "
-            f"pier at {6 + number} o'clock. {deck}It carries {50 + 10 * number} passengers.\n"
+            f"The {name}\n\nThe {name} is a ferry on the lake. It leaves the {pier} pier at {6 + number} o'clock. "
+            f"{deck}It carries {50 + 10 * number} passengers.\n"
         )
     (folder / "berg.txt").write_text(
         "Die Seilbahn fährt im Sommer jede halbe Stunde auf den Berg. Die erste Fahrt beginnt um acht Uhr am Morgen. "

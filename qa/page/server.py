@@ -116,22 +116,23 @@ def _has_screen() -> bool:
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket at the address, had before anything slow is done."""
+    if not 0 <= port <= 65_535:
+        raise QAError(f"port {port} does not exist: choose one up to 65535 with --port, or 0 for any that is free")
     try:
         family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.socket(family[0], socket.SOCK_STREAM)
-    except (OSError, UnicodeError, OverflowError) as error:
-        raise QAError(
-            f"cannot serve at {host!r}, port {port} ({error}): choose others with --host and --port"
-        ) from error
+    except (OSError, UnicodeError) as error:
+        raise QAError(f"cannot serve at {host!r} ({error}): choose another address with --host") from error
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind(family[4])
-        except (OSError, OverflowError) as error:
-            if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-                raise QAError(f"port {port} on {host} is in use: choose another with --port {port + 1}") from error
-            why = getattr(error, "strerror", None) or error
-            raise QAError(f"cannot serve at {host}:{port} ({why}): choose others with --host and --port") from error
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise QAError(f"port {port} on {host} is in use: choose another, such as --port {port + 1}") from error
+            raise QAError(
+                f"cannot serve at {host}:{port} ({error.strerror}): choose others with --host and --port"
+            ) from error
         yield listener
 
 
