@@ -18,16 +18,14 @@ def progress_bar() -> Iterator[OnProgress]:
         return
     from tqdm import tqdm
 
-    layout = "{percentage:3.0f}% |{bar}| {postfix} {elapsed}, {remaining} left"
+    layout = "{desc} {percentage:3.0f}% |{bar}| {elapsed}, {remaining} left"
     with tqdm(total=1, bar_format=layout, file=sys.stderr, dynamic_ncols=True, leave=False, smoothing=0.1) as bar:
 
         def show(progress: Progress) -> None:
             bar.total = max(1, progress.total)
             bar.n = progress.done
             seconds = bar.format_dict["elapsed"]
-            rate = f"{progress.passages / seconds:.0f} passages/s, " if progress.passages and seconds else ""
-            bar.set_postfix_str(
-                f"{progress.stage}, {progress.files}/{progress.files_total} files, {rate}", refresh=True
-            )
+            rate = f", {progress.passages / seconds:.0f} passages/s" if progress.passages and seconds else ""
+            bar.set_description_str(f"{progress.stage} {progress.files}/{progress.files_total} files{rate}")
 
         yield show
