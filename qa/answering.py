@@ -12,7 +12,7 @@ from qa.errors import LibraryError
 from qa.language import question_terms, terms
 from qa.retrieval import DENSE_WEIGHT, Query, Ranking, strength
 from qa.snapshot import Snapshot
-from qa.store import PassageRow, Store, public_id, text_hash
+from qa.store import PassageRow, Store, public_id
 from qa.types import Answer, AnswerSentence, Citation, Hit, Passage
 
 ANSWER_SENTENCES = 3
@@ -47,21 +47,15 @@ class Found:
 
 
 def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: int) -> list[Found]:
-    """The first `k` passages of a ranking as hits. The same repeated text comes once, with all its sources."""
+    """The first `k` passages of a ranking as hits. Repeated text comes with all its sources."""
     ids = snapshot.lexical.ids[ranking.rows].tolist()
     rows = store.passages(ids)
-    seen: set[bytes] = set()
     found: list[Found] = []
     for place, row_id in enumerate(ids):
         row = rows.get(row_id)
         if row is None:
             continue  # deleted since the snapshot
         passage = store.passage(row)
-        if row.zone == "repeated":
-            digest = text_hash(passage.text)
-            if digest in seen:
-                continue
-            seen.add(digest)
         candidates = _candidates(store, snapshot, query, row, passage)
         score = float(ranking.scores[place])
         hit = Hit(

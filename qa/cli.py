@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,16 +20,20 @@ from typing import Any
 
 from embeddings import BUNDLED
 from qa import terminal
-from qa.errors import LibraryError, QAError
+from qa.errors import LibraryError, LibraryExistsError, QAError
 from qa.library import Library
 from qa.progress import progress_bar
 from qa.types import Answer, Citation, Hit
+from qa.walk import check
 
 Serve = Callable[..., None]
 
 
 def main(argv: Sequence[str] | None = None, *, serve: Serve) -> int:
     """Run the command; `serve(library, host=…, port=…, open_browser=…)` shows the page."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets another one
+            stream.reconfigure(errors="replace")
     arguments = parser().parse_args(argv)
     try:
         code: int = arguments.run(arguments, serve)
@@ -35,6 +41,13 @@ def main(argv: Sequence[str] | None = None, *, serve: Serve) -> int:
         return code
     except QAError as error:
         print(f"refdesk: {error}", file=sys.stderr)
+        return 2
+    except sqlite3.DatabaseError as error:
+        folder = arguments.library
+        print(
+            f"refdesk: library {folder} is damaged ({error}): `refdesk doctor --library {folder}` says what to do",
+            file=sys.stderr,
+        )
         return 2
     except BrokenPipeError:  # `refdesk list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -137,10 +150,7 @@ def _index(arguments: argparse.Namespace, _: Serve) -> int:
     if not arguments.paths and not arguments.rebuild:
         raise QAError("no path was given: name the files or folders, as in `refdesk index docs`")
     for path in arguments.paths:
-        if not path.exists():
-            raise QAError(
-                f"no such file or folder: {path}; nothing was changed (to drop documents use `refdesk remove`)"
-            )
+        check(path)
     with _opened(arguments, create=True) as library:
         if arguments.rebuild:
             with progress_bar() as show:
@@ -148,14 +158,12 @@ def _index(arguments: argparse.Namespace, _: Serve) -> int:
                     arguments.model or library.status().encoder, download=arguments.download, on_progress=show
                 )
         code = _sync(library, arguments.paths, as_json=arguments.json) if arguments.paths else 0
-        if not arguments.json:
-            status = library.status()
-            print(
-                terminal.plural(status.documents, "document")
-                + ", "
-                + terminal.plural(status.passages, "passage")
-                + f" in {library.path}"
-            )
+        status = library.status()
+    if not arguments.json:
+        held = terminal.plural(status.documents, "document"), terminal.plural(status.passages, "passage")
+        print(f"{', '.join(held)} in {library.path}")
+    elif not arguments.paths:
+        print(json.dumps(asdict(status), ensure_ascii=False, indent=1))
     return code
 
 
@@ -183,6 +191,8 @@ def _ask(arguments: argparse.Namespace, _: Serve) -> int:
 
 
 def _serve(arguments: argparse.Namespace, serve: Serve) -> int:
+    for path in arguments.paths:
+        check(path)
     with _opened(arguments, create=bool(arguments.paths)) as library:
         if arguments.paths:
             _sync(library, arguments.paths, as_json=False)
@@ -248,13 +258,17 @@ def _opened(arguments: argparse.Namespace, *, create: bool = False) -> contextli
     """The library that a command names, made first if it may be."""
     folder: Path = arguments.library
     name = getattr(arguments, "model", None)
-    if create and not (folder / "library.sqlite").exists():
-        return Library.create(folder, encoder=name or BUNDLED, download=getattr(arguments, "download", False))
+    if create:
+        try:
+            return Library.create(folder, encoder=name or BUNDLED, download=getattr(arguments, "download", False))
+        except LibraryExistsError:
+            pass  # it was there, or another process has just made it
     library = Library.open(folder)
-    if name and not arguments.rebuild and name != library.status().encoder:
+    made_with = library.status().encoder
+    if name and not arguments.rebuild and name != made_with:
         library.close()
         raise LibraryError(
-            f"library {folder} was made with encoder {library.status().encoder!r}, not {name!r}: leave --model out, or "
+            f"library {folder} was made with encoder {made_with!r}, not {name!r}: leave --model out, or "
             f"encode it anew with `refdesk index --rebuild --model {name} --library {folder}`"
         )
     return library

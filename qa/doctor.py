@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Literal
 
+import numpy as np
+
 from qa.library import Library
+from qa.rebuild import REPLACED
 from qa.store import Store, text_hash
 from qa.sync import finish
 
@@ -86,37 +91,53 @@ def _spans(store: Store) -> list[Finding]:
 
 
 def _sentences(store: Store) -> list[Finding]:
-    """Every passage starts with its first sentence and ends with its last, in order."""
-    count = _count(
-        store,
-        'SELECT COUNT(*) FROM passages p LEFT JOIN (SELECT passage, MIN("start") AS a, MAX("end") AS b FROM sentences '
-        'GROUP BY passage) s ON s.passage = p.id WHERE s.a IS NULL OR s.a != p."start" OR s.b != p."end"',
-    )
+    """The sentences of a passage hold all of its text in order, and each has the vector of its words."""
+    wrong = 0
+    for document, _, _ in store.document_rows():
+        text, _, _ = store.text(document)
+        rows = store.connection.execute(
+            'SELECT p.id, p."start", p."end", s."start", s."end", v.hash FROM passages p '
+            "LEFT JOIN sentences s ON s.passage = p.id LEFT JOIN vectors v ON v.id = s.vector "
+            "WHERE p.document = ? ORDER BY p.id, s.ordinal",
+            (document,),
+        )
+        for _, group in groupby(rows, key=itemgetter(0, 1, 2)):
+            wrong += not _whole(text, list(group))
     remedy = "`refdesk index --rebuild` splits and encodes all stored text again"
-    return [Finding("sentences", f"{count} passages without their sentences", remedy, "broken")] if count else []
+    return [Finding("sentences", f"{wrong} passages do not fit their sentences", remedy, "broken")] if wrong else []
+
+
+def _whole(text: str, rows: list[tuple[int, int, int, int | None, int | None, bytes | None]]) -> bool:
+    """Do these sentences make up their passage, with nothing but white space between them?"""
+    place = rows[0][1]
+    for row, (_, _, _, start, end, digest) in enumerate(rows):
+        if start is None or end is None or not place <= start < end <= len(text) or (row == 0 and start != place):
+            return False
+        if text[place:start].strip() or text_hash(text[start:end]) != digest:
+            return False
+        place = end
+    return place == rows[0][2]
 
 
 def _vectors(store: Store) -> list[Finding]:
-    length = 2 * int(store.meta("dimension"))
-    wrong = _count(
-        store,
-        "SELECT COUNT(*) FROM vectors WHERE length(value) != ? AND encoder = ?",
-        length,
-        store.meta("fingerprint"),
-    )
-    other = _count(
-        store,
-        "SELECT COUNT(*) FROM sentences s JOIN vectors v ON v.id = s.vector WHERE v.encoder != ?",
-        store.meta("fingerprint"),
-    )
-    unused = _count(store, "SELECT COUNT(*) FROM vectors WHERE id NOT IN (SELECT vector FROM sentences)")
+    """Vectors are unit vectors of the library's encoder, and all are used."""
+    fingerprint, dimension = store.meta("fingerprint"), int(store.meta("dimension"))
+    wrong = 0
+    for (value,) in store.connection.execute("SELECT value FROM vectors WHERE encoder = ?", (fingerprint,)):
+        if len(value) != 2 * dimension:
+            wrong += 1
+        else:
+            wrong += not abs(float(np.linalg.norm(np.frombuffer(value, np.float16).astype(np.float32))) - 1) < 0.01
     remedy = "`refdesk index --rebuild` encodes all stored text again"
-    findings = [Finding("vectors", f"{wrong} vectors of a wrong length", remedy, "broken")] if wrong else []
-    if other:
-        findings.append(Finding("vectors", f"{other} sentences with another encoder's vector", remedy, "broken"))
-    if unused:
+    findings = [Finding("vectors", f"{wrong} vectors are damaged", remedy, "broken")] if wrong else []
+    other = "SELECT COUNT(*) FROM sentences s JOIN vectors v ON v.id = s.vector WHERE v.encoder "
+    if count := _count(store, f"{other} = ?", REPLACED):
+        findings.append(Finding("vectors", f"a rebuild stopped with {count} sentences left", remedy, "pending"))
+    if count := _count(store, f"{other} NOT IN (?, ?)", fingerprint, REPLACED):
+        findings.append(Finding("vectors", f"{count} sentences with another encoder's vector", remedy, "broken"))
+    if count := _count(store, "SELECT COUNT(*) FROM vectors WHERE id NOT IN (SELECT vector FROM sentences)"):
         remedy = "the next `refdesk index` uses or removes them"
-        findings.append(Finding("vectors", f"{unused} vectors that no sentence uses", remedy, "pending"))
+        findings.append(Finding("vectors", f"{count} vectors that no sentence uses", remedy, "pending"))
     return findings
 
 

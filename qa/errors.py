@@ -11,6 +11,10 @@ class LibraryError(QAError):
     """The library folder is missing, is not a library, or was written by a newer version."""
 
 
+class LibraryExistsError(LibraryError):
+    """A library is to be made where there is one."""
+
+
 class LibraryBusyError(LibraryError):
     """Another process is writing to the library."""
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from embeddings import BUNDLED, Encoder, EncoderUnavailableError
 from qa import answering, conversation, retrieval, snapshot
 from qa.answering import Found
-from qa.errors import CitationError, EncoderError, LibraryBusyError, LibraryError, QuestionError
+from qa.errors import CitationError, EncoderError, LibraryBusyError, LibraryError, LibraryExistsError, QuestionError
 from qa.rebuild import rebuild
 from qa.snapshot import Snapshot
 from qa.store import FILE_NAME, Store, now
@@ -85,10 +85,13 @@ class Library:
             EncoderError: the model cannot be had.
         """
         path = Path(path)
-        if (path / FILE_NAME).exists():
-            raise LibraryError(f"{path} is a library already: open it, or choose another folder")
-        if path.exists() and (not path.is_dir() or _visible(path)):
-            raise LibraryError(f"{path} is not an empty folder: choose another folder for the library (--library DIR)")
+        try:
+            if (path / FILE_NAME).exists():
+                raise LibraryExistsError(f"{path} is a library already: open it, or choose another folder")
+            if path.exists() and (not path.is_dir() or _visible(path)):
+                raise LibraryError(f"{path} is not an empty folder: choose another one for the library (--library DIR)")
+        except OSError as error:
+            raise LibraryError(f"library {path} cannot be made ({error.strerror}): check its permissions") from error
         loaded = _load(encoder, download=download)
         with _made(path) as partial:
             meta = {
@@ -113,8 +116,12 @@ class Library:
             LibraryError: there is no library, or a newer version wrote it.
         """
         path = Path(path)
-        if not (path / FILE_NAME).is_file():
+        try:
+            there = (path / FILE_NAME).is_file()
             what = "is not a Refdesk library" if path.exists() else "does not exist"
+        except OSError as error:
+            raise LibraryError(f"library {path} cannot be opened ({error.strerror}): check its permissions") from error
+        if not there:
             raise LibraryError(f"{path} {what}: make one with `refdesk index FOLDER --library {path}`")
         return cls(path, Store.open(path / FILE_NAME), encoder)
 
@@ -320,7 +327,7 @@ class Library:
         asked = _checked(question)
         with self.store.reading():
             found = self._search([asked], k, [turns], sources, where, None)[0]
-            return answering.answer(self.store, asked, conversation.plan(asked, turns)[-1][1], found)
+            return answering.answer(self.store, asked, _encodable(conversation.plan(asked, turns)[-1][1]), found)
 
     # Looking
 
@@ -395,7 +402,10 @@ class Library:
         if not 1 <= k <= MOST_HITS:
             raise QuestionError(f"k is {k}: expected 1 to {MOST_HITS}")
         asked = [_checked(question) for question in questions]
-        plans = [conversation.plan(question, earlier) for question, earlier in zip(asked, turns, strict=True)]
+        plans = [
+            tuple((weight, _encodable(text)) for weight, text in conversation.plan(question, earlier))
+            for question, earlier in zip(asked, turns, strict=True)
+        ]
         current = self._current()
         allowed = self._allowed(current, sources, where)
         if not len(current.documents) or (allowed is not None and not allowed.any()):
@@ -407,7 +417,7 @@ class Library:
             shown = self._shown(earlier)
             query = retrieval.weighted(plan, vectors[place : place + len(plan)], shown)
             place += len(plan)
-            ranking = retrieval.rank(current, query, 2 * k + 20, allowed=allowed, dense_weight=dense_weight)
+            ranking = retrieval.rank(current, query, k, allowed=allowed, dense_weight=dense_weight)
             with self.store.reading():
                 results.append(answering.find(self.store, current, query, ranking, k))
         return results
@@ -445,7 +455,7 @@ def _made(path: Path) -> Iterator[Path]:
         path.mkdir(parents=True, exist_ok=True)
         with FileLock(path / "writer.lock"):
             if (path / FILE_NAME).exists():
-                raise LibraryError(f"{path} is a library already: open it, or choose another folder")
+                raise LibraryExistsError(f"{path} is a library already: open it, or choose another folder")
             partial = path / f"{FILE_NAME}.new"
             partial.unlink(missing_ok=True)
             yield partial
@@ -469,7 +479,12 @@ def _checked(question: str) -> str:
         raise QuestionError("the question is empty: type what you want to know")
     if len(question) > LONGEST_QUESTION:
         raise QuestionError(f"the question has {len(question):,} characters: shorten it to {LONGEST_QUESTION:,}")
-    return question.encode("utf-8", "replace").decode()
+    return _encodable(question)
+
+
+def _encodable(text: str) -> str:
+    """Text without lone surrogates, which no encoding holds."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _parsed(citation_id: str) -> tuple[str, int, int]:

@@ -10,12 +10,19 @@ from qa.store import Store, text_hash
 from qa.sync import OnProgress, encode_missing
 from qa.types import Progress
 
+REPLACED = "replaced"
+"""The encoder's name of vectors that a rebuild with the same encoder is about to replace."""
+
 
 def rebuild(store: Store, encoder: Encoder, on_progress: OnProgress) -> None:
     """Encode every document's sentences, then put the new passages and vectors in place in one transaction.
 
-    Stopped before that, the library is as it was, and what was encoded is used when it is run again.
+    Stopped before that, the library answers as it did, and what was encoded is used when it is run again. With the
+    library's own encoder all vectors are made anew, too: it mends damaged ones.
     """
+    if encoder.fingerprint == store.meta("fingerprint"):
+        with store.transaction():
+            store.rename_encoder(encoder.fingerprint, REPLACED)
     documents = [document for document, _, _ in store.document_rows()]
     for done, document in enumerate(documents):
         text, sentences = _split(store, encoder, document)

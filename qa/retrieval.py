@@ -124,9 +124,9 @@ def _dense_weight(language: str, known: float) -> float:
 def _candidates(
     snapshot: Snapshot, vectors: Floats, lexical: Floats, count: int, allowed: NDArray[np.bool_] | None
 ) -> Ids:
-    """Passage rows that either ranking puts among its first `count`, increasing."""
-    if allowed is not None:
-        lexical = np.where(allowed, lexical, 0)
+    """Passage rows that either ranking puts among its first `count`, increasing; a repeated text is there once."""
+    kept = snapshot.first_of_all if allowed is None else snapshot.first_of_same(allowed)
+    lexical = np.where(kept, lexical, 0)
     by_words = (
         np.argpartition(-lexical, min(count, len(lexical)) - 1)[:count] if len(lexical) else np.zeros(0, np.int64)
     )
@@ -134,9 +134,7 @@ def _candidates(
     sentences = None if allowed is None else np.unique(snapshot.sentence_vectors[allowed[snapshot.sentence_rows]])
     _, found = snapshot.vectors.search(vectors, count, allowed=sentences)  # (texts, count)
     by_meaning = snapshot.rows_of_vectors(np.unique(found[found >= 0]))
-    if allowed is not None:
-        by_meaning = by_meaning[allowed[by_meaning]]
-    return np.union1d(by_words, by_meaning)
+    return np.union1d(by_words, by_meaning[kept[by_meaning]])
 
 
 def weighted(parts: Sequence[tuple[float, str]], vectors: Floats, shown: frozenset[int] = frozenset()) -> Query:

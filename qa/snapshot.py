@@ -38,11 +38,13 @@ class Snapshot:
     of row i have the vectors `sentence_vectors[sentence_starts[i]:sentence_starts[i + 1]]`.
     """
 
+    of: str  # the library and encoder that it was made from
     generation: int
     vectors: VectorIndex
     lexical: LexicalIndex
     documents: Ids  # (passages,)
     set_back: NDArray[np.bool_]  # (passages,), text that is repeated or around the main one
+    same: Ids  # (passages,), a number that repeated passages of the same text share, else one of its own
     sentence_starts: Ids  # (passages + 1,)
     sentence_vectors: Ids  # (sentences,)
     languages: dict[int, str]  # of each document
@@ -71,6 +73,20 @@ class Snapshot:
         places = {document: place for place, document in enumerate(sorted(self.keys, key=self.keys.__getitem__))}
         return np.array([places[document] for document in self.documents.tolist()], dtype=np.int64)
 
+    def first_of_same(self, allowed: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+        """`allowed` (without it all), but of passages with the same text only the first by key, (passages,)."""
+        rows = np.arange(len(self.documents)) if allowed is None else np.flatnonzero(allowed)
+        ordered = rows[np.lexsort((rows, self.document_order[rows]))]
+        _, first = np.unique(self.same[ordered], return_index=True)
+        kept = np.zeros(len(self.documents), dtype=np.bool_)
+        kept[ordered[first]] = True
+        return kept
+
+    @cached_property
+    def first_of_all(self) -> NDArray[np.bool_]:
+        """`first_of_same` of all passages."""
+        return self.first_of_same(None)
+
     @cached_property
     def row_languages(self) -> NDArray[np.str_]:
         """The language of each passage row, (passages,)."""
@@ -81,6 +97,8 @@ def refresh(store: Store, dimension: int, before: Snapshot | None, folder: Path)
     """The snapshot of the store's present generation: `before` brought up to date, or the saved one, or a new one."""
     with store.reading():
         generation = store.generation()
+        if before is not None and before.of != _identity(store):
+            before = None
         if before is not None and before.generation == generation:
             return before
         if before is not None:
@@ -110,17 +128,29 @@ def _assemble(store: Store, generation: int, vectors: VectorIndex, lexical: Lexi
         lexical = lexical.with_changes(old_passages, passage_terms(store, new_passages.tolist()))
     starts = np.searchsorted(sentences[:, 0], ids, "left")
     return Snapshot(
+        of=_identity(store),
         generation=generation,
         vectors=vectors,
         lexical=lexical,
         documents=np.array([row[1] for row in passages], dtype=np.int64),
         set_back=np.array([row[2] != "main" for row in passages], dtype=np.bool_),
+        same=_same(store, ids),
         sentence_starts=np.append(starts, len(sentences)).astype(np.int64),
         sentence_vectors=sentences[:, 1].copy(),
         languages={document: language for document, _, language in documents},
         keys={document: key for document, key, _ in documents},
         known={language: characters / max(1, tokens) for language, characters, tokens in store.languages()},
     )
+
+
+def _same(store: Store, ids: Ids) -> Ids:
+    """A number for each passage, shared by repeated ones with the same text, (passages,)."""
+    same = np.arange(len(ids))
+    first: dict[tuple[bytes, int], int] = {}
+    for passage, digest, offset in store.repeated_passages():
+        row = int(np.searchsorted(ids, passage))
+        same[row] = first.setdefault((digest, offset), row)
+    return same
 
 
 def _identity(store: Store) -> str:

@@ -299,6 +299,8 @@ class Store:
 
     def find_document(self, prefix: str) -> int | None:
         """The row id of the document whose public id (the first 16 digits of its key) is `prefix`."""
+        if len(prefix) != 16 or not set(prefix) <= set("0123456789abcdef"):
+            return None
         row = self.connection.execute(
             "SELECT id FROM documents WHERE key >= ? AND key < ?", (prefix, prefix + "g")
         ).fetchone()
@@ -418,20 +420,22 @@ class Store:
         Raises:
             QuestionError: `where` names something that documents do not have.
         """
-        columns = {"kind": "d.kind", "language": "d.language", "title": "d.title", "root": "f.root"}
-        unknown = sorted(set(where) - set(columns))
+        names = ("kind", "language", "title", "root")
+        unknown = sorted(set(where) - set(names))
         if unknown:
-            raise QuestionError(f"cannot filter by {unknown[0]!r}: expected one of {', '.join(columns)}")
-        conditions = "".join(f" AND {columns[name]} = ?" for name in where)
+            raise QuestionError(f"cannot filter by {unknown[0]!r}: expected one of {', '.join(names)}")
         rows = self.connection.execute(
-            f"SELECT d.id, f.source FROM documents d JOIN files f ON f.document = d.id WHERE 1{conditions}",
-            tuple(where.values()),
+            "SELECT d.id, f.source, d.kind, d.language, d.title, f.root "
+            "FROM documents d JOIN files f ON f.document = d.id"
         )
-        return {
-            document
-            for document, source in rows
-            if globs is None or any(source == glob or fnmatchcase(source, glob) for glob in globs)
-        }
+        found: set[int] = set()
+        for document, source, kind, language, title, root in rows:
+            values = dict(zip(names, (kind, language, title or Path(source).stem, root), strict=True))
+            if all(values[name] == value for name, value in where.items()) and (
+                globs is None or any(source == glob or fnmatchcase(source, glob) for glob in globs)
+            ):
+                found.add(document)
+        return found
 
     def document_infos(self) -> list[DocumentInfo]:
         """All files with what became of them, by source."""
@@ -510,6 +514,13 @@ class Store:
         """(id, document, zone) of every passage, by id."""
         return self.connection.execute("SELECT id, document, zone FROM passages ORDER BY id").fetchall()
 
+    def repeated_passages(self) -> list[tuple[int, bytes, int]]:
+        """(passage, hash of its block, its place in the block) of every passage of repeated text."""
+        return self.connection.execute(
+            'SELECT p.id, b.hash, p."start" - b."start" FROM passages p JOIN blocks b ON b.document = p.document '
+            'AND b."start" <= p."start" AND b."end" > p."start" WHERE p.zone = \'repeated\''
+        ).fetchall()
+
     def sentence_rows(self) -> Ids:
         """(passage, vector) of every sentence, by passage and place, (n, 2)."""
         rows = self.connection.execute("SELECT passage, vector FROM sentences ORDER BY passage, ordinal").fetchall()
@@ -536,6 +547,8 @@ class Store:
         """The row id of the passage with that public id, None if it is gone."""
         prefix, _, span = public.partition(".")
         start, _, end = span.partition(".")
+        if not public.isascii():
+            return None
         row = self.connection.execute(
             "SELECT p.id FROM passages p JOIN documents d ON d.id = p.document "
             'WHERE d.key >= ? AND d.key < ? AND p."start" = ? AND p."end" = ?',
@@ -600,6 +613,11 @@ class Store:
             "INSERT OR IGNORE INTO vectors (encoder, hash, value) VALUES (?, ?, ?)",
             ((encoder, digest, row.tobytes()) for digest, row in zip(hashes, vectors.astype(np.float16), strict=True)),
         )
+
+    def rename_encoder(self, old: str, new: str) -> None:
+        """Give the vectors of an encoder another name that sentences use, so that their texts count as not encoded."""
+        used = "id IN (SELECT vector FROM sentences)"
+        self.connection.execute(f"UPDATE OR IGNORE vectors SET encoder = ? WHERE encoder = ? AND {used}", (new, old))
 
     def drop_unused_vectors(self) -> None:
         """Delete vectors that no sentence uses: what an interrupted run left, or another encoder's."""

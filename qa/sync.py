@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from embeddings import Encoder
@@ -16,10 +16,12 @@ from qa.readers import READER_VERSION
 from qa.readers.worker import Worker
 from qa.store import FileRow, Prepared, Store, content_key, now, text_hash
 from qa.types import FileOutcome, Progress, SyncReport
-from qa.walk import RACY_NANOSECONDS, Found, Listing, content_hash, signature, walk
+from qa.walk import RACY_NANOSECONDS, Found, Listing, content_hash, has_gone, signature, walk
 
 GROUP_SENTENCES = 512
-"""Sentences encoded in one go, over documents, so that batches hold texts of one length; what a crash can lose."""
+"""Sentences that wait to be encoded together, over documents, so that batches hold texts of one length."""
+SLICE_SENTENCES = 128
+"""Sentences whose vectors are written together: what a crash can lose of the encoding."""
 
 OnProgress = Callable[[Progress], None]
 
@@ -41,6 +43,7 @@ class _Run:
     encoder: Callable[[], Encoder]
     on_progress: OnProgress
     known: dict[Path, FileRow]
+    seen: set[Path] = field(default_factory=set)
     gone: dict[Path, FileRow] = field(default_factory=dict)
     jobs: list[_Job] = field(default_factory=list)
     waiting: list[tuple[_Job, Prepared]] = field(default_factory=list)
@@ -79,12 +82,13 @@ def sync(
 
     Documents are written one transaction each, deletions last, so that a moved file keeps what was encoded.
     """
+    walked = [walk(path, leave_out=folder) for path in paths]
     roots = [Path(root) for root in dict.fromkeys(row.root for row in store.files())]
-    listings = [_rerooted(walk(path, leave_out=folder), roots) for path in paths]
+    roots += [listing.root for listing in walked if listing.whole]
+    listings = [_rerooted(listing, roots) for listing in walked]
     run = _Run(store, encoder, on_progress, {Path(row.root, row.source): row for row in store.files()})
     for listing in listings:
         _compare(run, listing)
-    run.jobs = list({job.found.path: job for job in run.jobs}.values())
     run.bytes_total = sum(job.row.bytes for job in run.jobs)
     with Worker() as worker:
         for job in run.jobs:
@@ -119,9 +123,9 @@ def encode_missing(store: Store, encoder: Encoder, texts: Iterable[str], on_batc
     """Encode the texts that have no vector yet and store them as they are done; returns how many."""
     by_hash = {text_hash(text): " ".join(text.split()) for text in texts}
     have = store.vectors_of(encoder.fingerprint, list(by_hash))
-    missing = [digest for digest in by_hash if digest not in have]
-    for first in range(0, len(missing), GROUP_SENTENCES):
-        some = missing[first : first + GROUP_SENTENCES]
+    missing = sorted((digest for digest in by_hash if digest not in have), key=lambda digest: -len(by_hash[digest]))
+    for first in range(0, len(missing), SLICE_SENTENCES):
+        some = missing[first : first + SLICE_SENTENCES]
         vectors = encoder.encode_documents([by_hash[digest] for digest in some], on_batch=lambda _: on_batch())
         with store.transaction():
             store.add_vectors(encoder.fingerprint, some, vectors)
@@ -137,7 +141,7 @@ def _rerooted(listing: Listing, roots: Sequence[Path]) -> Listing:
         return listing
     prefix = listing.root.relative_to(outer).as_posix()
     files = [Found(outer, f"{prefix}/{found.source}", found.kind) for found in listing.files]
-    return Listing(listing.root, listing.whole, files, listing.skipped, listing.notes)
+    return replace(listing, files=files)
 
 
 def _compare(run: _Run, listing: Listing) -> None:
@@ -145,9 +149,16 @@ def _compare(run: _Run, listing: Listing) -> None:
     present = {found.path for found in listing.files}
     if listing.whole:
         run.gone |= {
-            path: row for path, row in run.known.items() if path.is_relative_to(listing.root) and path not in present
+            path: row
+            for path, row in run.known.items()
+            if path.is_relative_to(listing.root)
+            and path not in present
+            and not any(map(path.is_relative_to, listing.unread))
         }
     for found in listing.files:
+        if found.path in run.seen:
+            continue
+        run.seen.add(found.path)
         before = run.known.get(found.path)
         try:
             signed, size, changed = signature(found.path)
@@ -180,8 +191,11 @@ def _take(run: _Run, worker: Worker, job: _Job) -> None:
             _known_content(run, job, document)
             return
         reading = worker.read(job.found.path, job.found.kind)
+        if content_hash(job.found.path) != digest:
+            raise ReadError("it changed while it was read: run the command again")
     except ReadError as error:
         _failed(run, job, str(error))
+        _done(run, job)
         return
     encoder = run.encoder()
     sentences, tokens = sentences_of(reading.text, reading.blocks, encoder.count_tokens, encoder.max_tokens)
@@ -189,18 +203,22 @@ def _take(run: _Run, worker: Worker, job: _Job) -> None:
 
 
 def _known_content(run: _Run, job: _Job, document: int) -> None:
-    row = _with(job.row, document)
-    before = job.before
-    same = before is not None and before.document == document
-    old = next((gone.source for gone in run.gone.values() if gone.document == document), None)
+    """A file whose content is in the library: touched, copied, or moved from where a file has gone."""
+    row, before = replace(job.row, document=document), job.before
+    moved = [path for path, known in run.known.items() if known.document == document and has_gone(path)]
+    moved = moved if before is None else []
     with run.store.transaction():
         _put(run.store, row, before)
-    if same:
-        run.report(row, "unchanged")
-    elif old is not None and before is None:
-        run.report(row, "renamed", f"was {old}")
+        for path in moved:
+            run.store.delete_file(run.known[path].root, run.known[path].source)
+    for path in moved:
+        run.gone.pop(path, None)
+    if before is not None:
+        run.report(row, "unchanged" if before.document == document else "changed")
+    elif moved:
+        run.report(row, "renamed", "was " + ", ".join(run.known.pop(path).source for path in moved))
     else:
-        run.report(row, "added" if before is None else "changed")
+        run.report(row, "added")
     _done(run, job)
 
 
@@ -209,13 +227,12 @@ def _failed(run: _Run, job: _Job, reason: str) -> None:
     row = job.row
     if job.before is not None and job.before.document is not None:
         reason = f"{reason} (the version read on {job.before.indexed_at[:10]} stays in the library)"
-        row = _with(row, job.before.document, reason)
+        row = replace(row, document=job.before.document, reason=reason, indexed_at=job.before.indexed_at)
     else:
-        row = _with(row, None, reason)
+        row = replace(row, reason=reason)
     with run.store.transaction():
         _put(run.store, row, job.before)
     run.report(row, "failed", reason)
-    _done(run, job)
 
 
 def _write(run: _Run) -> None:
@@ -236,7 +253,7 @@ def _write(run: _Run) -> None:
             document = run.store.document_id(prepared.key)  # a copy may have come in the same group
             if document is None:
                 document = run.store.add_document(prepared, vectors)
-            _put(run.store, _with(job.row, document), job.before)
+            _put(run.store, replace(job.row, document=document), job.before)
         run.passages += run.store.passage_count(document)
         run.report(job.row, "added" if job.before is None else "changed", None, prepared.reading.warnings)
         _done(run, job)
@@ -254,7 +271,3 @@ def _put(store: Store, row: FileRow, before: FileRow | None) -> None:
 def _done(run: _Run, job: _Job) -> None:
     run.files_done += 1
     run.bytes_done += job.row.bytes
-
-
-def _with(row: FileRow, document: int | None, reason: str | None = None) -> FileRow:
-    return FileRow(row.root, row.source, row.kind, row.signature, row.bytes, document, reason, row.indexed_at)

@@ -7,7 +7,8 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qa.types import Answer, Citation, DocumentInfo, Hit, SyncReport
@@ -21,7 +22,8 @@ SHOWN_OUTCOMES = 20
 SHOWN_AROUND = 200
 """Characters of a passage shown on either side of a quote."""
 # Characters of a document that could move the cursor, change colours or turn the direction of the text around them.
-_HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_STYLE = re.compile(r"\x1b\[\d+m")
 _BOLD, _DIM, _MARK, _OFF = "\x1b[1m", "\x1b[2m", "\x1b[33m", "\x1b[0m"
 
 
@@ -128,7 +130,7 @@ def show_documents(documents: Sequence[DocumentInfo]) -> None:
         else:
             notes = "; ".join(filter(None, (document.reason, *document.warnings)))
             what = f"{plural(document.passages, 'passage')}{pages}{f' - {notes}' if notes else ''}"
-        print(f"{safe(document.source):{width}}  {safe(what)}")
+        _print(safe(what), "    ", f"{safe(document.source):{width}} ")
 
 
 def show_status(status: Status) -> None:
@@ -172,7 +174,46 @@ def _styled(text: str, style: str) -> str:
 def _print(text: str, hanging: str = "", first: str = "") -> None:
     """Print text wrapped to the terminal, or to 80 columns."""
     width = max(40, min(100, shutil.get_terminal_size((80, 24)).columns))
-    print(textwrap.fill(text, width, initial_indent=first, subsequent_indent=hanging, break_on_hyphens=False))
+    print("\n".join(_wrapped(text, width, hanging, first)))
+
+
+def _wrapped(text: str, width: int, hanging: str, first: str) -> Iterator[str]:
+    """Lines of at most `width` columns; textwrap counts characters, and Chinese ones take two columns."""
+    line, used = first, len(first)
+    for word in text.split():
+        while True:
+            room = width - used - (not line.isspace() and line != "")
+            if _columns(word) <= room:
+                line = f"{line} {word}" if line.strip() else f"{line}{word}"
+                used = _columns(line)
+                break
+            if line.strip() and (_columns(word) <= width - len(hanging) or room < width // 2):
+                yield line
+            else:  # longer than a line, or a script without spaces: cut it where the line is full
+                part = _fitting(word, room)
+                yield f"{line} {part}" if line.strip() else f"{line}{part}"
+                word = word[len(part) :]
+            line, used = hanging, len(hanging)
+    if line.strip():
+        yield line
+
+
+def _columns(text: str) -> int:
+    """Columns that a text takes on a terminal."""
+    plain = _STYLE.sub("", text)
+    if plain.isascii():
+        return len(plain)
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in plain)
+    return len(plain) + wide - sum(unicodedata.combining(character) > 0 for character in plain)
+
+
+def _fitting(word: str, room: int) -> str:
+    """The beginning of a word that takes `room` columns, one character at least; a style's code is never cut."""
+    pieces = re.findall(r"\x1b\[\d+m|.", word)
+    taken = 1
+    while taken < len(pieces) and _columns("".join(pieces[: taken + 1])) <= room:
+        taken += 1
+    return "".join(pieces[:taken])
 
 
 def _note(text: str) -> None:

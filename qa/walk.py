@@ -37,6 +37,7 @@ class Listing:
     root: Path
     whole: bool
     files: list[Found] = field(default_factory=list)
+    unread: list[Path] = field(default_factory=list)  # folders whose files are not known, but may still be there
     skipped: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
@@ -49,13 +50,9 @@ def walk(path: Path, *, leave_out: Path) -> Listing:
     Raises:
         QAError: there is no such file or folder, or its kind cannot be read.
     """
-    if path.is_file():
-        kind = kind_of(path)
-        if kind is None:
-            raise QAError(f"{path} is of a kind that Refdesk does not read ({path.suffix or 'no suffix'})")
+    kind = check(path)
+    if kind is not None:
         return Listing(path.parent.resolve(), whole=False, files=[Found(path.parent.resolve(), path.name, kind)])
-    if not path.is_dir():
-        raise QAError(f"no such file or folder: {path}; nothing was changed (to drop documents use `refdesk remove`)")
     listing = Listing(path.resolve(), whole=True)
     for entry in _entries(listing.root, leave_out.resolve(), listing):
         kind = kind_of(entry)
@@ -70,9 +67,35 @@ def walk(path: Path, *, leave_out: Path) -> Listing:
     return listing
 
 
+def check(path: Path) -> str | None:
+    """The kind of a file that can be indexed, None for a folder.
+
+    Raises:
+        QAError: there is no such file or folder, it cannot be looked at, or its kind cannot be read.
+    """
+    try:
+        if path.is_dir():
+            os.scandir(path).close()
+            kind = None
+        elif path.is_file():
+            kind = kind_of(path)
+            if kind is None:
+                raise QAError(f"{path} is of a kind that Refdesk does not read ({path.suffix or 'no suffix'})")
+        else:
+            raise QAError(
+                f"no such file or folder: {path}; nothing was changed (to drop documents use `refdesk remove`)"
+            )
+    except OSError as error:
+        raise QAError(f"{path} cannot be looked at ({error.strerror}): check its permissions") from error
+    if not _is_text(str(path.resolve())):
+        raise QAError(f"{str(path)!a}: the name is not valid UTF-8; rename it, or index from inside the folder")
+    return kind
+
+
 def _entries(root: Path, leave_out: Path, listing: Listing) -> Iterator[Path]:
     def failed(error: OSError) -> None:
-        listing.notes.append(f"{error.filename}: folder cannot be read ({error.strerror})")
+        listing.unread.append(Path(error.filename))
+        listing.notes.append(f"{error.filename}: folder cannot be read ({error.strerror}); what is known of it stays")
 
     for folder, folders, names in os.walk(root, onerror=failed):
         here = Path(folder)
@@ -114,6 +137,17 @@ def content_hash(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ReadError(_why(error)) from error
+
+
+def has_gone(path: Path) -> bool:
+    """Is there surely nothing at `path` any more? A folder that cannot be looked into hides it only."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _why(error: OSError) -> str:

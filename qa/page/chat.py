@@ -40,29 +40,38 @@ class Step:
     chat: Chat | None = None
 
 
-def opening(library: Library) -> Step:
-    """The page before the first question."""
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What the page says of the library: its head line, the welcome before a conversation, the documents."""
+
+    brand: str
+    welcome: str
+    shelf: str
+
+
+def opening(library: Library) -> Opening:
+    """The page before the first question, for the library as it is now."""
     documents = library.documents()
-    return Step(render.transcript((render.welcome(documents),)), render.shelf(documents), None, Chat())
+    return Opening(render.brand(_size(library)), render.welcome(documents), render.shelf(documents))
 
 
-def brand(library: Library) -> str:
-    """The head line for a library."""
-    return render.brand(_size(library))
+def fresh() -> Step:
+    """An empty conversation."""
+    return Step(render.transcript(()), "", None, Chat())
 
 
 def ask(library: Library, question: str, chat: Chat) -> Iterator[Step]:
     """Answer a question of a conversation: first that it was heard, then the answer's sentences, then its sources."""
     asked = question.strip().encode("utf-8", "replace").decode()
     if not asked:
-        yield Step(_so_far(library, chat, notice="Type a question first."))
+        yield Step(render.transcript(chat.exchanges, "Type a question first."))
         return
     size = _size(library)
     yield Step(_with(chat, render.exchange(asked, render.searching(size), busy=True)), question="")
     try:
         given = library.ask(asked, turns=chat.turns)
     except QuestionError as error:
-        yield Step(_so_far(library, chat, notice=str(error)), question=question)
+        yield Step(render.transcript(chat.exchanges, str(error)), question=question)
     except QAError as error:
         failed = chat.after(render.exchange(asked, render.failure(str(error))))
         yield Step(render.transcript(failed.exchanges), chat=failed)
@@ -94,10 +103,6 @@ def _telling(given: Answer, size: int, chat: Chat) -> Iterator[Step]:
 
 def _with(chat: Chat, exchange: str) -> str:
     return render.transcript(chat.after(exchange).exchanges)
-
-
-def _so_far(library: Library, chat: Chat, notice: str) -> str:
-    return render.transcript(chat.exchanges or (render.welcome(library.documents()),), notice)
 
 
 def _size(library: Library) -> int:

@@ -5,6 +5,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from qa import Library
 from qa.page import chat
@@ -13,13 +14,19 @@ if TYPE_CHECKING:
     import gradio as gr
 
 _FOLDER = Path(__file__).parent
+_ICON = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'><rect width='32' height='32' rx='7' fill='#22201d'/>"
+    "<path d='M8 9h16M8 23h10' stroke='#cfc9bf' stroke-width='2.5' stroke-linecap='round'/>"
+    "<rect x='6.5' y='13' width='19' height='6' rx='2' fill='#ffe697'/></svg>"
+)
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def head() -> str:
     """The page's style sheet, as part of its head: Gradio's own way breaks selectors that have a comma inside."""
     style = (_FOLDER / "page.css").read_text(encoding="utf-8")
-    return f'<meta name="color-scheme" content="light dark"><style>{style}</style>'
+    icon = f'<link rel="icon" type="image/svg+xml" href="data:image/svg+xml,{quote(_ICON)}">'
+    return f'<meta name="color-scheme" content="light dark">{icon}<style>{style}</style>'
 
 
 def theme() -> "gr.themes.Base":
@@ -39,7 +46,11 @@ def build(library: Library) -> "gr.Blocks":
     import gradio as gr
 
     script = (_FOLDER / "page.js").read_text(encoding="utf-8")
-    start = chat.opening(library)
+    start, empty = chat.opening(library), chat.fresh()
+
+    def html(value: str | None, elem_id: str, js_on_load: str | None = None) -> gr.HTML:
+        return gr.HTML(value, elem_id=elem_id, apply_default_css=False, js_on_load=js_on_load)
+
     page: gr.Blocks
     with gr.Blocks(
         title="Refdesk", fill_height=True, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86400)
@@ -47,13 +58,12 @@ def build(library: Library) -> "gr.Blocks":
         state = gr.State(chat.Chat())
         with gr.Column(elem_id="rd-page"):
             with gr.Row(elem_id="rd-bar"):
-                brand = gr.HTML(chat.brand(library), elem_id="rd-name", apply_default_css=False, js_on_load=None)
-                fresh = gr.Button("New chat", elem_id="rd-new", size="sm", min_width=0)
+                brand = html(start.brand, "rd-name")
+                anew = gr.Button("New chat", elem_id="rd-new", size="sm", min_width=0)
             with gr.Row(elem_id="rd-main"):
                 with gr.Column(elem_id="rd-left"):
-                    transcript = gr.HTML(
-                        start.transcript, elem_id="rd-transcript", apply_default_css=False, js_on_load=None
-                    )
+                    welcome = html(start.welcome, "rd-start")
+                    transcript = html(empty.transcript, "rd-transcript")
                     box = gr.Textbox(
                         label="Question",
                         show_label=False,
@@ -66,9 +76,13 @@ def build(library: Library) -> "gr.Blocks":
                         elem_id="rd-ask",
                     )
                 with gr.Column(elem_id="rd-side"):
-                    panel = gr.HTML(start.panel, elem_id="rd-panel", apply_default_css=False, js_on_load=None)
-                    reader = gr.HTML("", elem_id="rd-reader", apply_default_css=False, js_on_load=script)
+                    shelf = html(start.shelf, "rd-library")
+                    panel = html(empty.panel, "rd-panel")
+                    reader = html("", "rd-reader", script)
 
+        # What is said of the library and what is said in the conversation never share a widget, so that a slow
+        # refresh of the first cannot overwrite the second.
+        about = [brand, welcome, shelf]
         parts = [transcript, panel, box, state]
 
         def shown(step: chat.Step) -> list[Any]:
@@ -79,15 +93,19 @@ def build(library: Library) -> "gr.Blocks":
             for step in chat.ask(library, question or "", conversation):
                 yield shown(step)
 
-        def on_fresh() -> list[Any]:
-            return [*shown(chat.opening(library)), chat.brand(library)]
+        def on_load() -> list[str]:
+            now = chat.opening(library)
+            return [now.brand, now.welcome, now.shelf]
+
+        def on_anew() -> list[Any]:
+            return [*shown(chat.fresh()), *on_load()]
 
         def on_cite(event: gr.EventData) -> str:
             data = event._data if isinstance(event._data, dict) else {}
             return chat.open_citation(library, data.get("id"), data.get("sequence"))
 
         asked = box.submit(on_ask, [box, state], parts, concurrency_limit=4, concurrency_id="ask", **_QUIET)
-        fresh.click(on_fresh, None, [*parts, brand], cancels=[asked], **_QUIET)
-        page.load(on_fresh, None, [*parts, brand], **_QUIET)
+        anew.click(on_anew, None, [*parts, *about], cancels=[asked], **_QUIET)
+        page.load(on_load, None, about, **_QUIET)
         reader.cite(on_cite, None, reader, trigger_mode="multiple", concurrency_limit=4, **_QUIET)
     return page

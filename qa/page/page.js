@@ -8,7 +8,7 @@ const still = matchMedia("(prefers-reduced-motion: reduce)");
 let opener = null; // what was clicked, to give the focus back
 let sequence = Date.now(); // numbers the clicks, so that only the last one's document takes the focus
 
-const find = (id) => document.querySelectorAll(`[data-cite="${CSS.escape(id)}"]`);
+const find = (id) => document.querySelectorAll(`[data-cite~="${CSS.escape(id)}"]`);
 
 function setReading(on) {
   main.classList.toggle("rd-reading", on);
@@ -26,9 +26,8 @@ function show(link) {
 
 function giveFocusBack() {
   if (!opener) return;
-  const again = opener.isConnected ? opener : find(opener.dataset.cite)[0];
-  const link = again && (again.matches("a, button") ? again : again.querySelector("a"));
-  if (link) link.focus();
+  const again = opener.isConnected || !opener.dataset.cite ? opener : find(opener.dataset.cite)[0];
+  again?.focus();
 }
 
 function leave({ wholly }) {
@@ -47,13 +46,16 @@ watch("value", () => {
     const target = element.querySelector("#rd-mark, [role=alert]");
     if (!target) return;
     const pane = element.querySelector(".rd-document");
-    const room = Math.max(0, (pane.clientHeight - target.offsetHeight) / 2.6);
+    const about = element.querySelector(".rd-about");
+    const covered = about ? about.offsetTop + about.offsetHeight - pane.scrollTop + 24 : 0;
+    const room = Math.max(covered, (pane.clientHeight - target.offsetHeight) / 2.6);
     pane.scrollTop += target.getBoundingClientRect().top - pane.getBoundingClientRect().top - room;
     target.focus({ preventScroll: true });
   });
 });
 
 document.addEventListener("click", (event) => {
+  if (event.target.closest("#rd-new")) document.querySelector("#rd-ask textarea").focus();
   const link = event.target.closest("a[data-cite]");
   const button = event.target.closest("[data-act]");
   const card = event.target.closest(".rd-card");
@@ -68,10 +70,11 @@ document.addEventListener("click", (event) => {
       opener = button;
       setReading(false);
       setSheet(true);
-      side.querySelector(".rd-close").focus();
+      side.querySelector("#rd-panel .rd-close").focus();
     }
   } else if (card && getSelection().isCollapsed) {
-    show(card.querySelector("a[data-cite]"));
+    const quote = event.target.closest("mark[data-cite]")?.dataset.cite;
+    show(card.querySelector(quote ? `a[data-cite="${CSS.escape(quote)}"]` : "a[data-cite]"));
   } else if (main.classList.contains("rd-sheet") && phone.matches && !side.contains(event.target)) {
     leave({ wholly: true });
   }
@@ -87,25 +90,29 @@ document.addEventListener("keydown", (event) => {
 function light(event) {
   const on = event.type === "mouseover" || event.type === "focusin";
   const cited = event.target.closest?.("[data-cite]");
-  if (cited) find(cited.dataset.cite).forEach((one) => one.classList.toggle("rd-lit", on));
+  if (!cited) return;
+  for (const id of cited.dataset.cite.split(" "))
+    for (const one of find(id)) one.classList.toggle("rd-lit", on);
 }
 for (const kind of ["mouseover", "mouseout", "focusin", "focusout"]) document.addEventListener(kind, light);
 
 // A new question closes the document of the last answer and scrolls to its place.
 let exchanges = 0;
+let wasBusy = false;
 function follow() {
   const all = document.querySelectorAll("#rd-transcript .rd-exchange");
-  if (all.length !== exchanges) {
-    setReading(false);
-    setSheet(false);
-  }
-  if (all.length) {
-    const log = document.querySelector("#rd-transcript .rd-log");
-    const place = all[all.length - 1].offsetTop - log.offsetTop + (all.length > 1 ? 12 : -24);
-    if (all.length !== exchanges || log.scrollTop < place)
-      log.scrollTo({ top: place, behavior: still.matches ? "instant" : "smooth" });
-  }
+  const last = all[all.length - 1];
+  const busy = last?.getAttribute("aria-busy") === "true";
+  const changed = all.length !== exchanges || (busy && !wasBusy);
   exchanges = all.length;
+  wasBusy = busy;
+  if (!changed) return;
+  setReading(false);
+  setSheet(false);
+  if (!last) return;
+  const log = document.querySelector("#rd-transcript .rd-log");
+  const place = last.offsetTop - log.offsetTop + (exchanges > 1 ? 12 : -24);
+  log.scrollTo({ top: place, behavior: still.matches ? "instant" : "smooth" });
 }
 
 // Gradio's send button has no name of its own.

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from qa.page.escape import escape, name, plain
-from qa.types import Answer, AnswerSentence, Citation, DocumentInfo, Hit, Strength
+from qa.types import Answer, AnswerSentence, Citation, DocumentInfo, Hit, Passage, Strength
 
 LONGEST_SENTENCE = 1_500
 """Characters of a sentence in the answer; a longer one ends with a note, the document shows all of it."""
@@ -111,9 +111,10 @@ def transcript(exchanges: Sequence[str], notice: str = "") -> str:
 
 def exchange(question: str, body: str, *, busy: bool = False) -> str:
     """A question and what was answered to it."""
+    spoken = '<span class="rd-hidden" dir="ltr">You asked: </span>'
     return (
         f'<article class="rd-exchange" aria-busy="{"true" if busy else "false"}">'
-        f'<h2 class="rd-question" dir="auto"><span class="rd-hidden">You asked: </span>{escape(question)}</h2>'
+        f'<h2 class="rd-question" dir="auto">{spoken}{escape(question)}</h2>'
         f'<div class="rd-answer">{body}</div></article>'
     )
 
@@ -138,7 +139,7 @@ def answer(given: Answer, documents: int, sentences: int | None = None) -> str:
     numbers = numbered(given)
     said = "".join(_sentence(sentence, numbers) for sentence in given.sentences[:sentences])
     whole = sentences is None or sentences >= len(given.sentences)
-    return f"{searched}{said}{_summary(given, numbers) if whole else ''}"
+    return f"{searched}{said}{_summary(given) if whole else ''}"
 
 
 def numbered(given: Answer) -> dict[str, int]:
@@ -153,20 +154,24 @@ def _sentence(sentence: AnswerSentence, numbers: dict[str, int]) -> str:
         cut = f'<span class="rd-cut">… {counted(len(text) - LONGEST_SENTENCE, "more character")}</span>'
         text = text[:LONGEST_SENTENCE]
     markers = "".join(_marker(citation, numbers[citation.id]) for citation in sentence.citations)
-    return f'<p class="rd-sentence" dir="auto">{escape(text)}{cut}<span class="rd-markers">{markers}</span></p>'
+    words = f'<span class="rd-words">{escape(text)}</span>'  # isolated: its own direction marks turn no marker
+    return f'<p class="rd-sentence" dir="auto">{words}{cut}<span class="rd-markers">{markers}</span></p>'
 
 
 def _marker(citation: Citation, number: int) -> str:
+    return _link(citation, number, "rd-marker", f"<i>[</i>{number}<i>]</i>")
+
+
+def _link(citation: Citation, number: int, shape: str, inner: str) -> str:
     label = f"Source {number}: {plain(citation.title)}, {_place_text(citation)}"
     reference = escape(citation.id)
     return (
-        f'<a class="rd-marker" href="#cite-{reference}" data-cite="{reference}" aria-label="{escape(label)}">'
-        f"<i>[</i>{number}<i>]</i></a>"
+        f'<a class="{shape}" href="#cite-{reference}" data-cite="{reference}" aria-label="{escape(label)}">{inner}</a>'
     )
 
 
-def _summary(given: Answer, numbers: dict[str, int]) -> str:
-    best: Strength = next((hit.strength for hit in given.hits if hit.citation.id in numbers), "weak")
+def _summary(given: Answer) -> str:
+    best: Strength = next((hit.strength for hit in given.hits if _cited(given, hit)), "weak")
     count = counted(len(given.hits), "source")
     return (
         f'<p class="rd-summary">{strength(best)}'
@@ -180,7 +185,7 @@ def _nothing(given: Answer, documents: int) -> str:
     said = f'<p class="rd-none">No passage found for this in {counted(documents, "document")}.</p>'
     if not given.misses:
         return said
-    cards = "".join(_card(hit, None, "weak") for hit in given.misses)
+    cards = "".join(_card(hit, "weak") for hit in given.misses)
     return (
         f'{said}<details class="rd-nearest"><summary><span>Show the nearest passages</span>'
         f'<span>Hide the nearest passages</span></summary><ul class="rd-cards">{cards}</ul></details>'
@@ -206,29 +211,45 @@ def sources(given: Answer) -> str:
     if not given.found:
         return _panel("Sources", '<p class="rd-quiet">Nothing is cited for this question.</p>')
     numbers = numbered(given)
-    cited = sorted((hit for hit in given.hits if hit.citation.id in numbers), key=lambda hit: numbers[hit.citation.id])
-    others = [hit for hit in given.hits if hit.citation.id not in numbers]
-    parts = [
-        f'<ol class="rd-cards">{"".join(_card(hit, numbers[hit.citation.id], hit.strength) for hit in cited)}</ol>'
-    ]
-    if others:
-        cards = "".join(_card(hit, None, hit.strength) for hit in others)
-        parts.append(f'<h3 class="rd-also">Also found</h3><ul class="rd-cards rd-others">{cards}</ul>')
-    return _panel("Sources", "".join(parts), aside=f'<span class="rd-count">{len(given.hits)}</span>')
+    quoted = [(hit, _cited(given, hit)) for hit in given.hits]
+    cited = sorted((pair for pair in quoted if pair[1]), key=lambda pair: numbers[pair[1][0].id])
+    others = "".join(_card(hit, hit.strength) for hit, citations in quoted if not citations)
+    cards = "".join(_quoted_card(hit, citations, numbers) for hit, citations in cited)
+    below = f'<h3 class="rd-also">Also found</h3><ul class="rd-cards">{others}</ul>' if others else ""
+    count = f'<span class="rd-count">{len(given.hits)}</span>'
+    return _panel("Sources", f'<ul class="rd-cards">{cards}</ul>{below}', aside=count)
 
 
-def _card(hit: Hit, number: int | None, shown: Strength) -> str:
-    citation = hit.citation
-    reference = escape(citation.id)
-    badge = f'<span class="rd-number" aria-hidden="true">{number}</span>' if number else ""
-    words = passage(hit, LONGEST_PASSAGE if number else SHORT_PASSAGE)
-    spoken = f'<span class="rd-hidden">Source {number}: </span>' if number else ""
-    return (
-        f'<li class="rd-card" data-cite="{reference}">{badge}<div class="rd-card-text">'
-        f'<a class="rd-title" href="#cite-{reference}" data-cite="{reference}">{spoken}{name(citation.title)}</a>'
-        f'<p class="rd-place">{place(citation)}</p>{also(citation)}'
-        f'<p class="rd-passage" dir="auto">{words}</p>{strength(shown)}</div></li>'
+def _cited(given: Answer, hit: Hit) -> list[Citation]:
+    """The citations of an answer that stand in a hit's passage, by number."""
+    used = {citation.id: citation for sentence in given.sentences for citation in sentence.citations}
+    return [citation for citation in used.values() if hit.passage.holds(citation)]
+
+
+def _quoted_card(hit: Hit, citations: Sequence[Citation], numbers: dict[str, int]) -> str:
+    links = "".join(
+        _link(citation, numbers[citation.id], "rd-number", str(numbers[citation.id])) for citation in citations
     )
+    title = f'<span class="rd-title">{name(citations[0].title)}</span>'
+    return (
+        f'<li class="rd-card" data-cite="{escape(" ".join(citation.id for citation in citations))}">'
+        f'<div class="rd-numbers">{links}</div><div class="rd-card-text">{title}'
+        f"{_card_body(hit, citations, LONGEST_PASSAGE)}{strength(hit.strength)}</div></li>"
+    )
+
+
+def _card(hit: Hit, shown: Strength) -> str:
+    reference = escape(hit.citation.id)
+    title = f'<a class="rd-title" href="#cite-{reference}" data-cite="{reference}">{name(hit.citation.title)}</a>'
+    return (
+        f'<li class="rd-card" data-cite="{reference}"><div class="rd-card-text">{title}'
+        f"{_card_body(hit, [hit.citation], SHORT_PASSAGE)}{strength(shown)}</div></li>"
+    )
+
+
+def _card_body(hit: Hit, citations: Sequence[Citation], most: int) -> str:
+    where = f'<p class="rd-place">{place(citations[0])}</p>{also(citations[0])}'
+    return f'{where}<p class="rd-passage" dir="auto">{passage(hit.passage, citations, most)}</p>'
 
 
 def place(citation: Citation) -> str:
@@ -259,21 +280,25 @@ def _place_text(citation: Citation) -> str:
     return ", ".join(plain(part) for part in (citation.source, *_places(citation)))
 
 
-def passage(hit: Hit, most: int = LONGEST_PASSAGE) -> str:
-    """A hit's passage with its quote marked; of a long one the part around the quote, `most` characters or so."""
-    text, citation = hit.passage.text, hit.citation
-    start, end = citation.start - hit.passage.start, citation.end - hit.passage.start
-    if not 0 <= start < end <= len(text):
-        return f"<mark>{escape(citation.quote[:most])}</mark>"
-    shown = min(end, start + most)
+def passage(found: Passage, citations: Sequence[Citation], most: int) -> str:
+    """A passage with the quotes in it marked; of a long one the part around them, `most` characters or so."""
+    text = found.text
+    spans = sorted((one.start - found.start, one.end - found.start, one.id) for one in citations if found.holds(one))
+    if not spans:
+        return flow(text, 0, min(most, len(text)))
+    start = spans[0][0]
+    shown = min(spans[-1][1], start + most)
     first = max(0, min(start - (most - (shown - start)) // 2, len(text) - most))
     last = max(shown, min(len(text), first + most))
     first = (text.find(" ", first, start) + 1 or first) if first else 0  # at a word's beginning, where there is one
     last = max(shown, text.rfind(" ", shown, last)) if last < len(text) else last
-    return (
-        f"{'… ' if first else ''}{flow(text, first, start)}<mark>{escape(text[start:shown])}</mark>"
-        f"{flow(text, shown, last)}{' …' if last < len(text) else ''}"
-    )
+    parts, at = ["… " if first else ""], first
+    for begin, end, reference in spans:
+        if at <= begin < last:
+            quote = escape(text[begin : min(end, last)])
+            parts += (flow(text, at, begin), f'<mark data-cite="{escape(reference)}">{quote}</mark>')
+            at = min(end, last)
+    return "".join((*parts, flow(text, at, last), " …" if last < len(text) else ""))
 
 
 def flow(text: str, start: int = 0, end: int | None = None) -> str:
