@@ -89,7 +89,7 @@ class VectorIndex:
         try:
             faiss.write_index(self._index, str(path))
         except RuntimeError as error:
-            raise OSError(f"{path}: {error}") from error
+            raise OSError(f"{path.name} cannot be written") from error
         with path.with_suffix(".ids.npy").open("wb") as file:
             np.save(file, self.ids)
 

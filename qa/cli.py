@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None, *, serve: Serve) -> int:
         sys.stdout.flush()
         return code
     except QAError as error:
-        print(f"refdesk: {error}", file=sys.stderr)
+        print(f"refdesk: {terminal.safe(str(error))}", file=sys.stderr)
         return 2
     except sqlite3.DatabaseError as error:
         folder = arguments.library

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from embeddings import Encoder
 from qa import Library
 from qa.page.server import build_app
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = (
@@ -59,17 +60,22 @@ The zebra permit <script>window.__ran=3</script> costs ${window.__ran=4} {{value
 """
 
 
-def make_library(folder: Path) -> Library:
-    """A library of a handbook, a twin of it in another folder, a long text, a giant word and a hostile document."""
+def make_library(folder: Path, encoder: Encoder) -> Library:
+    """A library of a handbook, a twin of it in another folder, a long text, a giant word and a hostile document.
+
+    It is made once for a folder, so that the tests of a run share it.
+    """
+    if folder.exists():
+        return Library.open(folder / "library", encoder=encoder)
     files = folder / "files"
     (files / "copies").mkdir(parents=True)
     (files / "handbook.md").write_text(HANDBOOK, encoding="utf-8")
     (files / "copies" / "handbook.md").write_text(HANDBOOK, encoding="utf-8")
     (files / HOSTILE_NAME.replace("/", "-")).write_text(HOSTILE, encoding="utf-8")
     (files / "giant.txt").write_text(f"The longest parrot name is {'x' * 100_000} and it ends.\n", encoding="utf-8")
-    rules = (f"Rule {n}. The {n}th locker key is kept by warden {n * 7}." for n in range(1, 600))
+    rules = (f"Rule {n}. The {n}th locker key is kept by warden {n * 7}." for n in range(1, 151))
     (files / "rules.txt").write_text("\n\n".join(rules), encoding="utf-8")
-    library = Library.create(folder / "library")
+    library = Library.create(folder / "library", encoder=encoder)
     library.sync([files])
     return library
 
@@ -99,11 +105,16 @@ class Visit:
         context.set_default_timeout(SLOWEST)
         context.add_init_script("window.__ran = undefined")
         self.page: Page = context.new_page()
+        self.reqs = []
+        import time as T
+        t0 = T.time()
+        self.page.on("request", lambda r: self.reqs.append((round(T.time()-t0,2), r.method, r.url[-60:], (r.post_data or "")[:200])) if "gradio_api" in r.url else None)
+        self.page.on("response", lambda r: self.reqs.append((round(T.time()-t0,2), r.status, r.url[-60:])) if "gradio_api" in r.url else None)
         self.page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("request", lambda request: self._check(request.url))
         self.page.goto(address)
-        self.page.get_by_label("Question").wait_for()
+        self.page.get_by_label("Question", exact=True).wait_for()
         self.page.get_by_role("button", name="Send question").wait_for()
 
     def _check(self, url: str) -> None:
@@ -114,9 +125,13 @@ class Visit:
         """Type a question, send it with Enter and wait for the whole answer."""
         done = self.page.locator(".rd-exchange[aria-busy=false]")
         before = done.count()
-        self.page.get_by_label("Question").fill(question)
-        self.page.get_by_label("Question").press("Enter")
-        done.nth(before).wait_for()
+        self.page.get_by_label("Question", exact=True).fill(question)
+        self.page.get_by_label("Question", exact=True).press("Enter")
+        try:
+            done.nth(before).wait_for()
+        except Exception:
+            print("DEBUG", self.page.get_by_label("Question", exact=True).input_value(), self.page.locator("#rd-main").inner_html()[:3000], self.wrong, self.reqs)
+            raise
 
     def focused(self) -> str:
         """The text, or the name, of what has the focus."""
@@ -129,8 +144,8 @@ def visiting(
     browser: Browser, address: str, *, width: int = 1360, height: int = 850, dark: bool = False
 ) -> Iterator[Visit]:
     """A visit in a fresh window; nothing may have gone wrong in it when it ends."""
-    scheme = "dark" if dark else "light"
-    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    size: ViewportSize = {"width": width, "height": height}
+    context = browser.new_context(viewport=size, color_scheme="dark" if dark else "light")
     try:
         visit = Visit(context, address)
         yield visit

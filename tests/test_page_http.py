@@ -16,6 +16,7 @@ import httpx
 import pytest
 from browser import make_library, serving
 
+from embeddings import Encoder
 from qa import Library, QAError
 from qa.page.guard import HEADERS
 from qa.page.server import build_app, serve
@@ -24,8 +25,8 @@ PASSWD = {"path": "/etc/passwd", "url": "/etc/passwd", "meta": {"_type": "gradio
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
-    with make_library(tmp_path_factory.mktemp("http")) as made:
+def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
+    with make_library(tmp_path_factory.getbasetemp() / "page", encoder) as made:
         yield made
 
 
@@ -44,7 +45,8 @@ class Session:
         self.functions: list[dict[str, Any]] = client.get("/config").json()["dependencies"]
 
     def _function(self, event: str) -> int:
-        return next(one["id"] for one in self.functions if any(target[1] == event for target in one["targets"]))
+        number: int = next(one["id"] for one in self.functions if any(target[1] == event for target in one["targets"]))
+        return number
 
     def call(self, event: str, data: list[Any], event_data: object = None) -> list[Any]:
         """The outputs after the last message of an event."""
@@ -76,8 +78,7 @@ ROUTES = (
     ("GET", "/assets/none.js", 404),
     ("GET", "/none", 404),
     ("POST", "/gradio_api/upload", 404),
-    ("POST", "/gradio_api/queue/join", 411),
-    ("POST", "/health", 411),
+    ("POST", "/gradio_api/queue/join", 422),
 )
 
 
@@ -162,6 +163,7 @@ def test_path_checks_of_gradio_are_on(library: Library) -> None:
 
 def test_long_bodies_are_refused(client: httpx.Client) -> None:
     assert client.post("/gradio_api/queue/join", content=b"x" * 1_000_001).status_code == 413
+    assert client.post("/gradio_api/queue/join", content=iter([b"x"])).status_code == 411
 
 
 @pytest.mark.parametrize("payload", [PASSWD, [PASSWD], {"text": "x", "files": [PASSWD]}, {"__type__": "update"}, 7])
@@ -182,17 +184,22 @@ def test_payloads_in_place_of_a_question_open_no_file(client: httpx.Client, payl
         {"id": ["0000000000000000.0.1"]},
         {"id": "../../etc/passwd", "sequence": "<script>"},
         {"id": "0000000000000000.0.1", "sequence": -1},
-        {"id": f"{'0' * 16}.0.{'9' * 60}", "sequence": 1e400},
+        {"id": f"{'0' * 16}.0.{'9' * 60}", "sequence": 1.5},
         {"id": "<img src=x onerror=alert(1)>"},
-        {"id": {"path": "/etc/passwd"}},
         {"id": "x" * 100_000},
     ],
 )
 def test_hostile_citations_give_one_calm_line(client: httpx.Client, event_data: object) -> None:
-    page = Session(client, "hostile").cite(json.loads(json.dumps(event_data).replace("Infinity", "1e400")))
+    page = Session(client, "hostile").cite(event_data)
     assert 'role="alert"' in page
     assert "Traceback" not in page
     assert "<img" not in page
+
+
+def test_a_path_in_place_of_a_citation_is_refused(client: httpx.Client) -> None:
+    told = Session(client, "path").call("cite", [], {"id": PASSWD})
+    assert "root:" not in json.dumps(told)
+    assert not told[-1].get("data")
 
 
 def test_an_answer_is_streamed_with_markers_that_open(client: httpx.Client, library: Library) -> None:
@@ -215,7 +222,9 @@ def test_conversations_are_apart(client: httpx.Client) -> None:
     assert "Searched:" in one.ask("And how many can be carried over?")
 
 
-@pytest.mark.parametrize(("question", "said"), [("   ", "Type a question first."), ("x" * 4_001, "shorten it to 4,000")])
+@pytest.mark.parametrize(
+    ("question", "said"), [("   ", "Type a question first."), ("x" * 4_001, "shorten it to 4,000")]
+)
 def test_mistakes_are_one_calm_line(client: httpx.Client, question: str, said: str) -> None:
     shown = Session(client, f"mistake{len(question)}").ask(question)
     assert said in shown
@@ -225,13 +234,20 @@ def test_mistakes_are_one_calm_line(client: httpx.Client, question: str, said: s
 def test_a_port_in_use_is_said_before_anything_is_loaded(library: Library) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(QAError, match=rf"port {port} on 127.0.0.1 is in use: choose another with --port"):
+        with pytest.raises(QAError, match=rf"port {port} on 127.0.0.1 is in use: choose another, such as --port"):
             serve(library, port=port)
 
 
-@pytest.mark.parametrize(("host", "port"), [("no such host", 0), ("127.0.0.1", 99_999), ("203.0.113.1", 0)])
-def test_addresses_that_cannot_be_had(library: Library, host: str, port: int) -> None:
-    with pytest.raises(QAError, match="cannot serve at"):
+@pytest.mark.parametrize(
+    ("host", "port", "said"),
+    [
+        ("no such host", 0, "cannot serve at 'no such host'"),
+        ("127.0.0.1", 99_999, "port 99999 does not exist"),
+        ("203.0.113.1", 0, "cannot serve at 203.0.113.1:0"),
+    ],
+)
+def test_addresses_that_cannot_be_had(library: Library, host: str, port: int, said: str) -> None:
+    with pytest.raises(QAError, match=said):
         serve(library, host=host, port=port)
 
 

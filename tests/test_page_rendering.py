@@ -15,7 +15,7 @@ from qa.page import context, render
 from qa.page.escape import escape, name, plain
 from qa.page.guard import Guard, host_name
 from qa.page.server import url
-from qa.types import Answer, AnswerSentence, Block, Citation, Context, Document, DocumentInfo, Hit, Passage
+from qa.types import Answer, AnswerSentence, Block, BlockKind, Citation, Context, Document, DocumentInfo, Hit, Passage
 
 TEXT = st.text(max_size=300)
 HOSTILE = st.sampled_from(["<script>", "</mark>", "<!--", "${x}", "{{value}}", "&lt;", "\\", "`", '"', "'", "\u202e"])
@@ -52,7 +52,14 @@ def citation(text: str, start: int, end: int, **other: object) -> Citation:
 
 
 def hit(text: str, start: int, end: int, rank: int = 1, **other: object) -> Hit:
-    return Hit(rank, Passage(str(rank), "d", text, 0, len(text)), 0.5, "partial", citation(text, start, end, **other))
+    return Hit(
+        rank, Passage(str(rank), "0" * 16, text, 0, len(text)), 0.5, "partial", citation(text, start, end, **other)
+    )
+
+
+def hit_at(text: str, place: int, rank: int) -> Hit:
+    cited = citation(" " * place + text, place, place + len(text))
+    return Hit(rank, Passage(str(rank), "0" * 16, text, place, place + len(text)), 0.5, "partial", cited)
 
 
 def opened(text: str, blocks: tuple[Block, ...], start: int, end: int) -> Context:
@@ -111,7 +118,7 @@ def test_the_mark_is_the_quote(pieces: list[str], data: st.DataObject) -> None:
     pieces = [piece.strip() or "x" for piece in pieces]
     text = "\n\n".join(pieces)
     blocks, at = [], 0
-    kinds = st.sampled_from(["heading", "paragraph", "list", "table", "code", "quote"])
+    kinds: st.SearchStrategy[BlockKind] = st.sampled_from(["heading", "paragraph", "list", "table", "code", "quote"])
     for piece in pieces:
         blocks.append(Block(data.draw(kinds), at, at + len(piece), ("H",), data.draw(st.sampled_from([None, 1, 2]))))
         at += len(piece) + 2
@@ -137,7 +144,7 @@ def test_a_long_document_is_sent_in_part() -> None:
     start = text.index("Paragraph 2500.")
     page = context.document(opened(text, tuple(blocks), start, start + 15))
     assert marks(page) == ["Paragraph 2500."]
-    assert page.count("<p class=\"rd-block") == 2 * context.AROUND_BLOCKS + 1
+    assert page.count('<p class="rd-block') == 2 * context.AROUND_BLOCKS + 1
     assert len(re.findall(r"… [\d,]+ more characters", page)) == 2
 
 
@@ -156,8 +163,10 @@ def test_a_giant_quote_is_cut_with_a_note() -> None:
 
 
 def test_markers_are_numbered_by_first_use() -> None:
-    text = "One. Two. Three."
-    hits = (hit(text, 0, 4, 1), hit(text, 5, 9, 2), hit(text, 10, 16, 3))
+    texts = ("One.", "Two.", "Three.")
+    hits = tuple(
+        hit_at(text, place, rank) for rank, (text, place) in enumerate(zip(texts, (0, 50, 100), strict=True), 1)
+    )
     sentences = (
         AnswerSentence("Two.", (hits[1].citation,)),
         AnswerSentence("One.", (hits[0].citation, hits[1].citation)),
@@ -165,9 +174,34 @@ def test_markers_are_numbered_by_first_use() -> None:
     answered = Answer("q", "q", True, sentences, hits)
     assert re.findall(r"<i>\[</i>(\d)<i>\]</i>", render.answer(answered, 1)) == ["1", "2", "1"]
     panel = render.sources(answered)
-    assert re.findall(r'rd-number" aria-hidden="true">(\d)', panel) == ["1", "2"]
-    assert [html.unescape(mark) for mark in marks(panel)] == ["Two.", "One.", "Three."]
+    assert re.findall(r'class="rd-number".*?>(\d)</a>', panel) == ["1", "2"]
+    assert marks(panel) == ["Two.", "One.", "Three."]
     assert panel.index("Also found") > panel.index("One.")
+
+
+def test_quotes_of_one_passage_share_its_card() -> None:
+    text = "One. Two. Three."
+    found = hit(text, 5, 9)
+    first = citation(text, 0, 4)
+    sentences = (AnswerSentence("Two.", (found.citation,)), AnswerSentence("One.", (first,)))
+    panel = render.sources(Answer("q", "q", True, sentences, (found,)))
+    assert panel.count('class="rd-card"') == 1
+    assert re.findall(r'class="rd-number".*?>(\d)</a>', panel) == ["1", "2"]
+    assert marks(panel) == ["One.", "Two."]
+    assert f'data-cite="{found.citation.id} {first.id}"' in panel
+
+
+@given(st.text("ab \n", max_size=400), st.data(), st.integers(1, 60))
+def test_passages_are_cut_around_their_quotes(text: str, data: st.DataObject, most: int) -> None:
+    text = f"{text}."
+    start = data.draw(st.integers(0, len(text) - 1))
+    end = data.draw(st.integers(start + 1, len(text)))
+    found = hit(text, start, end)
+    shown = render.passage(found.passage, [found.citation], most)
+    assert marks(shown) == [text[start : min(end, start + most)]]
+    words = html.unescape(re.sub(r"<[^>]*>", "", shown))
+    assert len(words) <= most + 4
+    assert "".join(words.replace("…", "").split()) in "".join(text.split())
 
 
 def test_an_answer_while_it_is_shown_has_no_summary_yet() -> None:
