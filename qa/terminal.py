@@ -53,7 +53,7 @@ def show_answer(answer: Answer, *, misses: bool) -> None:
         for sentence in answer.sentences:
             marks = " ".join(f"[{cited.index(citation) + 1}]" for citation in sentence.citations)
             _print(f"{_flat(sentence.text)} {_styled(marks, _MARK)}")
-        shown = [hit for hit in answer.hits if hit.strength != "weak"]
+        shown = answer.matches()
     for hit in shown:
         print()
         _show_hit(hit, {n: citation for n, citation in enumerate(cited, 1) if hit.passage.holds(citation)})

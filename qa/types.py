@@ -164,9 +164,13 @@ class Answer:
     hits: tuple[Hit, ...]
     misses: tuple[Hit, ...] = ()
 
+    def matches(self) -> tuple[Hit, ...]:
+        """The hits that are not weak: what people are shown."""
+        return tuple(hit for hit in self.hits if hit.strength != "weak")
+
     def turn(self) -> Turn:
         """This answer as an earlier turn of the conversation that goes on."""
-        return Turn(self.question, tuple(hit.passage.id for hit in self.hits if hit.strength != "weak"))
+        return Turn(self.question, tuple(hit.passage.id for hit in self.matches()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,11 +105,6 @@ class Visit:
         context.set_default_timeout(SLOWEST)
         context.add_init_script("window.__ran = undefined")
         self.page: Page = context.new_page()
-        self.reqs = []
-        import time as T
-        t0 = T.time()
-        self.page.on("request", lambda r: self.reqs.append((round(T.time()-t0,2), r.method, r.url[-60:], (r.post_data or "")[:200])) if "gradio_api" in r.url else None)
-        self.page.on("response", lambda r: self.reqs.append((round(T.time()-t0,2), r.status, r.url[-60:])) if "gradio_api" in r.url else None)
         self.page.on("console", lambda m: self.wrong.append(m.text) if m.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("request", lambda request: self._check(request.url))
@@ -127,11 +122,7 @@ class Visit:
         before = done.count()
         self.page.get_by_label("Question", exact=True).fill(question)
         self.page.get_by_label("Question", exact=True).press("Enter")
-        try:
-            done.nth(before).wait_for()
-        except Exception:
-            print("DEBUG", self.page.get_by_label("Question", exact=True).input_value(), self.page.locator("#rd-main").inner_html()[:3000], self.wrong, self.reqs)
-            raise
+        done.nth(before).wait_for()
 
     def focused(self) -> str:
         """The text, or the name, of what has the focus."""

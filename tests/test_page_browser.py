@@ -12,7 +12,7 @@ from embeddings import Encoder
 from qa import Library
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Route
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 if CHROMIUM is None:
@@ -212,6 +212,23 @@ def test_on_a_phone_the_panel_is_a_sheet(browser: Browser, address: str) -> None
         playwright.expect(page.locator("#rd-side")).to_be_hidden()
         playwright.expect(marker).to_be_focused()
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
+
+def test_a_stream_that_closed_too_early_loses_nothing(browser: Browser, address: str) -> None:
+    def close_next_stream() -> None:
+        page.wait_for_timeout(500)  # until the last one is closed
+        page.route("**/queue/data*", close, times=1)
+
+    def close(route: Route) -> None:
+        route.fulfill(content_type="text/event-stream", body='data: {"msg": "close_stream"}\n\n')
+
+    with visiting(browser, address) as visit:
+        page = visit.page
+        close_next_stream()
+        visit.ask(LEAVE)
+        close_next_stream()
+        page.locator(".rd-marker").first.click()
+        playwright.expect(page.locator("#rd-mark")).to_be_focused()
 
 
 CONTRAST = """(element) => {

@@ -106,4 +106,4 @@ def _with(chat: Chat, exchange: str) -> str:
 
 
 def _size(library: Library) -> int:
-    return library.status().documents
+    return len(library)

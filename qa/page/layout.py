@@ -107,5 +107,6 @@ def build(library: Library) -> "gr.Blocks":
         asked = box.submit(on_ask, [box, state], parts, concurrency_limit=4, concurrency_id="ask", **_QUIET)
         anew.click(on_anew, None, [*parts, *about], cancels=[asked], **_QUIET)
         page.load(on_load, None, about, **_QUIET)
+        reader.nudge(lambda: None, None, None, trigger_mode="multiple", concurrency_limit=None, **_QUIET)
         reader.cite(on_cite, None, reader, trigger_mode="multiple", concurrency_limit=4, **_QUIET)
     return page

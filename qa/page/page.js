@@ -18,10 +18,25 @@ function setSheet(on) {
   main.classList.toggle("rd-sheet", on);
 }
 
+// Gradio closes its event stream after the last pending event. An event that is sent in that very moment is done by
+// the server, but its result waits for the next stream, which any further event opens.
+const PATIENCE = 800;
+let waiting = null;
+function awaitResult() {
+  clearInterval(waiting);
+  let left = 10;
+  waiting = setInterval(() => (left-- ? trigger("nudge") : clearInterval(waiting)), PATIENCE);
+}
+
+function resultCame() {
+  clearInterval(waiting);
+}
+
 function show(link) {
   opener = link;
   sequence += 1;
   trigger("cite", { id: link.dataset.cite, sequence });
+  awaitResult();
 }
 
 function giveFocusBack() {
@@ -38,6 +53,7 @@ function leave({ wholly }) {
 }
 
 watch("value", () => {
+  resultCame();
   const shown = element.querySelector(".rd-document");
   if (!shown || Number(shown.dataset.sequence) !== sequence) return;
   setReading(true);
@@ -55,7 +71,11 @@ watch("value", () => {
 });
 
 document.addEventListener("click", (event) => {
-  if (event.target.closest("#rd-new")) document.querySelector("#rd-ask textarea").focus();
+  if (event.target.closest("#rd-new")) {
+    document.querySelector("#rd-ask textarea").focus();
+    if (exchanges) awaitResult();
+  }
+  if (event.target.closest("#rd-ask button")) awaitResult();
   const link = event.target.closest("a[data-cite]");
   const button = event.target.closest("[data-act]");
   const card = event.target.closest(".rd-card");
@@ -81,6 +101,7 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && event.target.closest("#rd-ask")) awaitResult();
   if (event.key !== "Escape" || event.isComposing) return;
   if (main.classList.contains("rd-reading")) leave({ wholly: false });
   else if (phone.matches && main.classList.contains("rd-sheet")) leave({ wholly: true });
@@ -123,7 +144,9 @@ function nameSend() {
 
 // The other widgets may be mounted later than this one, so what holds all of them is observed.
 nameSend();
-new MutationObserver(() => {
+new MutationObserver((changes) => {
   nameSend();
+  if (!changes.some((change) => change.target.closest?.("#rd-transcript .html-container"))) return;
+  resultCame();
   follow();
 }).observe(main, { childList: true, subtree: true });

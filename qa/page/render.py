@@ -172,7 +172,7 @@ def _link(citation: Citation, number: int, shape: str, inner: str) -> str:
 
 def _summary(given: Answer) -> str:
     best: Strength = next((hit.strength for hit in given.hits if _cited(given, hit)), "weak")
-    count = counted(len(given.hits), "source")
+    count = counted(len(given.matches()), "source")
     return (
         f'<p class="rd-summary">{strength(best)}'
         f'<button type="button" class="rd-more" data-act="sources">Show {count}</button></p>'
@@ -211,12 +211,12 @@ def sources(given: Answer) -> str:
     if not given.found:
         return _panel("Sources", '<p class="rd-quiet">Nothing is cited for this question.</p>')
     numbers = numbered(given)
-    quoted = [(hit, _cited(given, hit)) for hit in given.hits]
+    quoted = [(hit, _cited(given, hit)) for hit in given.matches()]
     cited = sorted((pair for pair in quoted if pair[1]), key=lambda pair: numbers[pair[1][0].id])
     others = "".join(_card(hit, hit.strength) for hit, citations in quoted if not citations)
     cards = "".join(_quoted_card(hit, citations, numbers) for hit, citations in cited)
     below = f'<h3 class="rd-also">Also found</h3><ul class="rd-cards">{others}</ul>' if others else ""
-    count = f'<span class="rd-count">{len(given.hits)}</span>'
+    count = f'<span class="rd-count">{len(given.matches())}</span>'
     return _panel("Sources", f'<ul class="rd-cards">{cards}</ul>{below}', aside=count)
 
 
