@@ -19,6 +19,7 @@ NAMES_SHOWN = 200
 SOURCES_NAMED = 3
 """Other files named on a card, where several hold the same words."""
 _LINE_FULL = 45  # a shorter line was ended on purpose (verse, address, list), a longer one by the page's width
+_LINE_LONG = 120  # one longer still was never wrapped, so that its end is a paragraph's
 
 _WORDS: dict[Strength, str] = {"strong": "Strong match", "partial": "Partial match", "weak": "Weak match"}
 
@@ -308,7 +309,7 @@ def flow(text: str, start: int = 0, end: int | None = None) -> str:
     for found in re.compile(r"\n\s*\n|\n").finditer(text, start, end):
         parts.append(escape(text[start : found.start()]))
         line = found.start() - text.rfind("\n", 0, found.start()) - 1
-        if found[0].count("\n") > 1:
+        if found[0].count("\n") > 1 or line > _LINE_LONG:
             parts.append('<span class="rd-gap">\n</span>')
         else:
             parts.append("<br>" if line < _LINE_FULL else "\n")
