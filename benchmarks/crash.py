@@ -223,6 +223,8 @@ def soak(
 def interrupted(folder: Path, encoder: Encoder, *, after: float = 0.5) -> list[str]:
     """Ctrl-C while documents are encoded: exit code 130, one line, and the next run finishes. What should not be."""
     docs, library = folder / "docs", folder / "interrupted"
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as a shell starts its background jobs; children inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     process = index(docs, library)
     while not (library / "library.sqlite").exists() and process.poll() is None:
         time.sleep(0.005)

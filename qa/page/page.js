@@ -20,7 +20,7 @@ function setSheet(on) {
 
 // Gradio closes its event stream after the last pending event. An event that is sent in that very moment is done by
 // the server, but its result waits for the next stream, which any further event opens.
-const PATIENCE = 9999999;
+const PATIENCE = 800;
 let waiting = null;
 function awaitResult() {
   clearInterval(waiting);
