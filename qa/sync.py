@@ -43,6 +43,7 @@ class _Run:
     encoder: Callable[[], Encoder]
     on_progress: OnProgress
     known: dict[Path, FileRow]
+    holders: dict[int, list[Path]] = field(default_factory=dict)  # the known files of each document
     seen: set[Path] = field(default_factory=set)
     gone: dict[Path, FileRow] = field(default_factory=dict)
     jobs: list[_Job] = field(default_factory=list)
@@ -87,6 +88,9 @@ def sync(
     roots += [listing.root for listing in walked if listing.whole]
     listings = [_rerooted(listing, roots) for listing in walked]
     run = _Run(store, encoder, on_progress, {Path(row.root, row.source): row for row in store.files()})
+    for path, row in run.known.items():
+        if row.document is not None:
+            run.holders.setdefault(row.document, []).append(path)
     for listing in listings:
         _compare(run, listing)
     run.bytes_total = sum(job.row.bytes for job in run.jobs)
@@ -167,10 +171,11 @@ def _compare(run: _Run, listing: Listing) -> None:
             _failed(run, _Job(found, row, before), str(error))
             continue
         signed = f"{READER_VERSION}:{signed}"
-        if time.time_ns() - changed < RACY_NANOSECONDS:
-            signed += ":racy"  # never equal to a later signature, so the next sync compares the content
+        racy = time.time_ns() - changed < RACY_NANOSECONDS
+        if racy:
+            signed += ":racy"  # no later signature is equal, so that the next sync compares the content
         row = FileRow(str(found.root), found.source, found.kind, signed, size, None, None, now())
-        if before is None or before.signature != signed:
+        if before is None or before.signature != signed or racy:
             run.jobs.append(_Job(found, row, before))
         elif before.reason is not None:
             run.report(before, "failed", before.reason)
@@ -205,8 +210,7 @@ def _take(run: _Run, worker: Worker, job: _Job) -> None:
 def _known_content(run: _Run, job: _Job, document: int) -> None:
     """A file whose content is in the library: touched, copied, or moved from where a file has gone."""
     row, before = replace(job.row, document=document), job.before
-    moved = [path for path, known in run.known.items() if known.document == document and has_gone(path)]
-    moved = moved if before is None else []
+    moved = [path for path in run.holders.get(document, ()) if has_gone(path)] if before is None else []
     with run.store.transaction():
         _put(run.store, row, before)
         for path in moved:
@@ -216,7 +220,8 @@ def _known_content(run: _Run, job: _Job, document: int) -> None:
     if before is not None:
         run.report(row, "unchanged" if before.document == document else "changed")
     elif moved:
-        run.report(row, "renamed", "was " + ", ".join(run.known.pop(path).source for path in moved))
+        run.report(row, "renamed", "was " + ", ".join(run.known[path].source for path in moved))
+        run.holders.pop(document)  # a second file with the same content is a copy
     else:
         run.report(row, "added")
     _done(run, job)
