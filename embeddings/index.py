@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -119,8 +118,3 @@ class VectorIndex:
             return np.zeros((0, self.dimension), dtype=np.float32)
         floats: Vectors = faiss.rev_swig_ptr(self._index.get_xb(), len(self) * self.dimension)
         return floats.reshape(len(self), self.dimension)
-
-
-def as_ids(values: Sequence[int]) -> Ids:
-    """Integers as the array type of ids."""
-    return np.asarray(values, dtype=np.int64)

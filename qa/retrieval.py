@@ -85,10 +85,8 @@ def rank(
 def lexical_scores(snapshot: Snapshot, text: str) -> Floats:
     """BM25 over its maximum of every passage, each by the stemmer and stop words of its own language, (passages,)."""
     scores = np.zeros(len(snapshot.lexical), dtype=np.float32)
-    for language in sorted(set(snapshot.languages.values())):
-        found = snapshot.lexical.scores(question_terms(text, language))
-        here = snapshot.row_languages == language
-        scores[here] = found[here]
+    for language, here in snapshot.rows_by_language.items():
+        scores[here] = snapshot.lexical.scores(question_terms(text, language))[here]
     return scores
 
 
@@ -106,8 +104,10 @@ def best_sentence_scores(snapshot: Snapshot, vectors: Floats, rows: Ids) -> Floa
 
 def dense_weights(snapshot: Snapshot) -> Floats:
     """The weight of the cosine for each passage row, lower where the encoder does not know its language."""
-    by_language = {language: _dense_weight(language, known) for language, known in snapshot.known.items()}
-    return np.array([by_language[language] for language in snapshot.row_languages], dtype=np.float32)
+    weights = np.zeros(len(snapshot.documents), dtype=np.float32)
+    for language, here in snapshot.rows_by_language.items():
+        weights[here] = _dense_weight(language, snapshot.known[language])
+    return weights
 
 
 def strength(score: float, threshold: float) -> Strength:

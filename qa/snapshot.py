@@ -34,8 +34,8 @@ Ids = NDArray[np.int64]
 class Snapshot:
     """What a search needs of one generation. It does not change, so threads may share it.
 
-    Row i of `documents`, `zones` and of any score over passages belongs to passage `lexical.ids[i]`. The sentences
-    of row i have the vectors `sentence_vectors[sentence_starts[i]:sentence_starts[i + 1]]`.
+    Row i of `documents`, `set_back`, `same` and of any score over passages belongs to passage `lexical.ids[i]`. The
+    sentences of row i have the vectors `sentence_vectors[sentence_starts[i]:sentence_starts[i + 1]]`.
     """
 
     of: str  # the library and encoder that it was made from
@@ -57,15 +57,16 @@ class Snapshot:
         return np.repeat(np.arange(len(self.documents)), np.diff(self.sentence_starts))
 
     @cached_property
-    def _by_vector(self) -> Ids:
-        return np.argsort(self.sentence_vectors, kind="stable")
+    def _by_vector(self) -> tuple[Ids, Ids]:
+        order = np.argsort(self.sentence_vectors, kind="stable")
+        return order, self.sentence_vectors[order]
 
     def rows_of_vectors(self, vectors: Ids) -> Ids:
         """The passage rows that hold a sentence with one of these vectors, increasing."""
-        ordered = self.sentence_vectors[self._by_vector]
+        order, ordered = self._by_vector
         first, last = np.searchsorted(ordered, vectors, "left"), np.searchsorted(ordered, vectors, "right")
         places = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)] or [np.zeros(0, np.int64)])
-        return np.unique(self.sentence_rows[self._by_vector[places.astype(np.int64)]])
+        return np.unique(self.sentence_rows[order[places.astype(np.int64)]])
 
     @cached_property
     def document_order(self) -> Ids:
@@ -91,6 +92,11 @@ class Snapshot:
     def row_languages(self) -> NDArray[np.str_]:
         """The language of each passage row, (passages,)."""
         return np.array([self.languages[document] for document in self.documents.tolist()], dtype=np.str_)
+
+    @cached_property
+    def rows_by_language(self) -> dict[str, NDArray[np.bool_]]:
+        """Which passage rows are in each language, (passages,)."""
+        return {language: self.row_languages == language for language in sorted(set(self.languages.values()))}
 
 
 def refresh(store: Store, dimension: int, before: Snapshot | None, folder: Path) -> Snapshot:

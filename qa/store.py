@@ -28,6 +28,8 @@ _BUSY_SECONDS = 30.0
 _MANY = 500
 """Values bound in one statement; SQLite allows 999 in its oldest versions."""
 
+_BLOCKS = 'SELECT kind, "start", "end", heading, page, CASE repeated WHEN 1 THEN \'repeated\' ELSE zone END FROM blocks'
+
 Vectors = NDArray[np.float32]
 Ids = NDArray[np.int64]
 
@@ -345,14 +347,10 @@ class Store:
     def blocks(self, document: int) -> list[Block]:
         """A document's blocks in order, repeated ones with that zone."""
         rows = self.connection.execute(
-            'SELECT kind, "start", "end", heading, page, CASE repeated WHEN 1 THEN \'repeated\' ELSE zone END '
-            "FROM blocks WHERE document = ? ORDER BY ordinal",
+            f"{_BLOCKS} WHERE document = ? ORDER BY ordinal",
             (document,),
         )
-        return [
-            Block(kind, start, end, tuple(json.loads(heading)), page, zone)
-            for kind, start, end, heading, page, zone in rows
-        ]
+        return [_block(row) for row in rows]
 
     def names_above(self, document: int, offset: int) -> list[str]:
         """The title of a document and the headings above the character at `offset`."""
@@ -363,11 +361,10 @@ class Store:
     def block_at(self, document: int, offset: int) -> Block | None:
         """The block that holds the character at `offset`."""
         row = self.connection.execute(
-            'SELECT kind, "start", "end", heading, page, CASE repeated WHEN 1 THEN \'repeated\' ELSE zone END '
-            'FROM blocks WHERE document = ? AND "start" <= ? AND "end" > ?',
+            f'{_BLOCKS} WHERE document = ? AND "start" <= ? AND "end" > ?',
             (document, offset, offset),
         ).fetchone()
-        return None if row is None else Block(row[0], row[1], row[2], tuple(json.loads(row[3])), row[4], row[5])
+        return None if row is None else _block(row)
 
     def add_document(self, prepared: Prepared, vectors: dict[bytes, int]) -> int:
         """Insert a document with its blocks, passages and sentences; `vectors` gives the row of each text's vector."""
@@ -644,6 +641,12 @@ class Store:
             some = values[first : first + _MANY]
             marks = ",".join("?" * len(some))
             yield from self.connection.execute(f"{query} ({marks})", (*before, *some))
+
+
+def _block(row: tuple[Any, ...]) -> Block:
+    """The block of a row of _BLOCKS."""
+    kind, start, end, heading, page, zone = row
+    return Block(kind, start, end, tuple(json.loads(heading)), page, zone)
 
 
 def _address(path: Path) -> str:

@@ -84,11 +84,12 @@ def sync(
     Documents are written one transaction each, deletions last, so that a moved file keeps what was encoded.
     """
     walked = [walk(path, leave_out=folder) for path in paths]
-    roots = [Path(root) for root in dict.fromkeys(row.root for row in store.files())]
+    known = {Path(row.root, row.source): row for row in store.files()}
+    roots = [Path(root) for root in dict.fromkeys(row.root for row in known.values())]
     roots += [listing.root for listing in walked if listing.whole]
     listings = [_rerooted(listing, roots) for listing in walked]
-    run = _Run(store, encoder, on_progress, {Path(row.root, row.source): row for row in store.files()})
-    for path, row in run.known.items():
+    run = _Run(store, encoder, on_progress, known)
+    for path, row in known.items():
         if row.document is not None:
             run.holders.setdefault(row.document, []).append(path)
     for listing in listings:
