@@ -23,6 +23,7 @@ from qa.types import (
     Passage,
     Progress,
     SyncReport,
+    Tuned,
     Turn,
 )
 
@@ -48,5 +49,6 @@ __all__ = [
     "ReadError",
     "Status",
     "SyncReport",
+    "Tuned",
     "Turn",
 ]

@@ -46,7 +46,18 @@ class Found:
     candidates: tuple[Candidate, ...]
 
 
-def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: int) -> list[Found]:
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """A question after its search: what was searched, all candidates ranked, and the first `k` as hits."""
+
+    asked: str
+    searched: str
+    snapshot: Snapshot
+    ranking: Ranking
+    found: tuple[Found, ...]
+
+
+def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: int) -> tuple[Found, ...]:
     """The first `k` passages of a ranking as hits. Repeated text comes with all its sources."""
     ids = snapshot.lexical.ids[ranking.rows].tolist()
     rows = store.passages(ids)
@@ -70,7 +81,7 @@ def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: in
         found.append(Found(hit, candidates))
         if len(found) == k:
             break
-    return found
+    return tuple(found)
 
 
 def _candidates(
@@ -140,22 +151,22 @@ def cite(store: Store, document: int, start: int, end: int, quote: str) -> Citat
     )
 
 
-def answer(store: Store, question: str, searched: str, found: Sequence[Found]) -> Answer:
+def answer(store: Store, search: Searched) -> Answer:
     """An answer from hits: the best sentences of those that are not weak, or none found with the nearest misses.
 
     The first sentence is the best one of the best passage. Others follow, of the same or of further passages, that
     fit ANSWER_SHARE as well; a sentence counts by its passage's score, too.
     """
-    hits = tuple(one.hit for one in found)
-    above = [one for one in found if one.hit.strength != "weak"]
+    hits = tuple(one.hit for one in search.found)
+    above = [one for one in search.found if one.hit.strength != "weak"]
     if not above:
-        return Answer(question, searched, found=False, sentences=(), hits=(), misses=hits)
+        return Answer(search.asked, search.searched, found=False, sentences=(), hits=(), misses=hits)
     chosen = _chosen(above)
     quoted: dict[str, list[Citation]] = {}
     for candidate in chosen:
         quoted.setdefault(candidate.text, []).append(_cite(store, candidate))
     sentences = tuple(AnswerSentence(text, tuple(citations)) for text, citations in quoted.items())
-    return Answer(question, searched, found=True, sentences=sentences, hits=hits)
+    return Answer(search.asked, search.searched, found=True, sentences=sentences, hits=hits)
 
 
 def _chosen(above: Sequence[Found]) -> list[Candidate]:

@@ -10,7 +10,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 
 from embeddings import BUNDLED, Encoder, EncoderUnavailableError
 from qa import answering, conversation, retrieval, snapshot
-from qa.answering import Found
+from qa.answering import Searched
 from qa.errors import CitationError, EncoderError, LibraryBusyError, LibraryError, LibraryExistsError, QuestionError
 from qa.rebuild import rebuild
 from qa.snapshot import Snapshot
 from qa.store import FILE_NAME, Store, now
 from qa.sync import OnProgress, finish, sync
-from qa.types import Answer, Context, Document, DocumentInfo, Hit, SyncReport, Turn
+from qa.types import Answer, Context, Document, DocumentInfo, Hit, SyncReport, Tuned, Turn
 
 LONGEST_QUESTION = 4_000
 """Characters of a question; more is a document."""
@@ -56,6 +56,7 @@ class Status:
     generation: int
     bytes: int
     indexes: str
+    tuned: Mapping[str, Tuned] = field(default_factory=dict)
 
 
 class Library:
@@ -215,6 +216,21 @@ class Library:
                 self._encoder, self._snapshot = loaded, None
             self.save_indexes()
 
+    def set_tuned(self, tuned: Mapping[str, Tuned], *, wait: float = 30.0) -> None:
+        """Replace the defaults of retrieval by language, as `refdesk tune` fits them; an empty mapping restores them.
+
+        Raises:
+            LibraryError: a value is not in [0, 1].
+        """
+        for language, one in tuned.items():
+            for name, value in (("dense_weight", one.dense_weight), ("nothing_found", one.nothing_found)):
+                if value is not None and not 0 <= value <= 1:
+                    raise LibraryError(f"{name} for {language!r} is {value}: expected 0 to 1")
+        with self.writing(wait):
+            with self.store.transaction():
+                self.store.set_tuned(tuned)
+            self.save_indexes()
+
     @contextmanager
     def writing(self, wait: float = 30.0) -> Iterator[None]:
         """The lock that one writer holds.
@@ -308,8 +324,8 @@ class Library:
             turns: for each question the earlier ones of its conversation.
             dense_weight: in place of the weight chosen by language: 1 ranks by cosine alone, 0 by BM25 alone.
         """
-        found = self._search(questions, k, turns or [()] * len(questions), sources, where, dense_weight)
-        return [[one.hit for one in some] for some in found]
+        done = self.search(questions, k, turns=turns, sources=sources, where=where, dense_weight=dense_weight)
+        return [[found.hit for found in one.found] for one in done]
 
     def ask(
         self,
@@ -324,10 +340,51 @@ class Library:
 
         Arguments and errors as in `retrieve`.
         """
-        asked = _checked(question)
         with self.store.reading():
-            found = self._search([asked], k, [turns], sources, where, None)[0]
-            return answering.answer(self.store, asked, _encodable(conversation.plan(asked, turns)[-1][1]), found)
+            done = self.search([question], k, turns=[turns], sources=sources, where=where)
+            return answering.answer(self.store, done[0])
+
+    def search(
+        self,
+        questions: Sequence[str],
+        k: int = 5,
+        *,
+        turns: Sequence[Turns] | None = None,
+        sources: str | Sequence[str] | None = None,
+        where: Mapping[str, str] | None = None,
+        dense_weight: float | None = None,
+    ) -> list[Searched]:
+        """What `retrieve_many` and `ask` are made of: for each question all candidates ranked, the first `k` as hits.
+
+        Arguments and errors as there.
+        """
+        if not 1 <= k <= MOST_HITS:
+            raise QuestionError(f"k is {k}: expected 1 to {MOST_HITS}")
+        asked = [_checked(question) for question in questions]
+        turns = [()] * len(asked) if turns is None else turns
+        plans = [
+            tuple((weight, _encodable(text)) for weight, text in conversation.plan(question, earlier))
+            for question, earlier in zip(asked, turns, strict=True)
+        ]
+        current = self._current()
+        allowed = self._allowed(current, sources, where)
+        none = not len(current.documents) or (allowed is not None and not allowed.any())
+        if none:
+            return [
+                Searched(question, plan[-1][1], current, retrieval.NO_RANKING, ())
+                for question, plan in zip(asked, plans, strict=True)
+            ]
+        vectors = self.encoder.encode_queries([text for plan in plans for _, text in plan])
+        results: list[Searched] = []
+        place = 0
+        for question, plan, earlier in zip(asked, plans, turns, strict=True):
+            query = retrieval.weighted(plan, vectors[place : place + len(plan)], self._shown(earlier))
+            place += len(plan)
+            ranking = retrieval.rank(current, query, k, allowed=allowed, dense_weight=dense_weight)
+            with self.store.reading():
+                found = answering.find(self.store, current, query, ranking, k)
+            results.append(Searched(question, plan[-1][1], current, ranking, found))
+        return results
 
     # Looking
 
@@ -384,43 +441,11 @@ class Library:
             generation=self.store.generation(),
             bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
             indexes=self.index_problem() or "current",
+            tuned=self.store.tuned(),
             **counts,
         )
 
     # Inside
-
-    def _search(
-        self,
-        questions: Sequence[str],
-        k: int,
-        turns: Sequence[Turns],
-        sources: str | Sequence[str] | None,
-        where: Mapping[str, str] | None,
-        dense_weight: float | None,
-    ) -> list[list[Found]]:
-        """What `retrieve_many` describes, with the sentences of every passage."""
-        if not 1 <= k <= MOST_HITS:
-            raise QuestionError(f"k is {k}: expected 1 to {MOST_HITS}")
-        asked = [_checked(question) for question in questions]
-        plans = [
-            tuple((weight, _encodable(text)) for weight, text in conversation.plan(question, earlier))
-            for question, earlier in zip(asked, turns, strict=True)
-        ]
-        current = self._current()
-        allowed = self._allowed(current, sources, where)
-        if not len(current.documents) or (allowed is not None and not allowed.any()):
-            return [[] for _ in asked]
-        vectors = self.encoder.encode_queries([text for plan in plans for _, text in plan])
-        results: list[list[Found]] = []
-        place = 0
-        for plan, earlier in zip(plans, turns, strict=True):
-            shown = self._shown(earlier)
-            query = retrieval.weighted(plan, vectors[place : place + len(plan)], shown)
-            place += len(plan)
-            ranking = retrieval.rank(current, query, k, allowed=allowed, dense_weight=dense_weight)
-            with self.store.reading():
-                results.append(answering.find(self.store, current, query, ranking, k))
-        return results
 
     def _current(self) -> Snapshot:
         """The snapshot of the rows as they are now."""

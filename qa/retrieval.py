@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qa.language import question_terms
 from qa.snapshot import Snapshot
-from qa.types import Strength
+from qa.types import Strength, Tuned
 
 DENSE_WEIGHT = 0.4
 """Share of the cosine where the encoder knows the language: .4·cos + .6·BM25/max has R@1 83.5 on SQuAD, dense alone
@@ -36,6 +37,7 @@ _CANDIDATES = 200
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
+Number = TypeVar("Number", float, Floats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +61,69 @@ class Ranking:
     thresholds: Floats  # under which a score is weak
 
 
+_NONE = np.zeros(0, dtype=np.float32)
+NO_RANKING = Ranking(np.zeros(0, dtype=np.int64), _NONE, _NONE, _NONE, _NONE)
+"""Of a library, or a part of it, that holds nothing."""
+
+
 def rank(
     snapshot: Snapshot, query: Query, k: int, *, allowed: NDArray[np.bool_] | None, dense_weight: float | None
 ) -> Ranking:
-    """The `k` best passage rows for a query among `allowed` (passages,), ties broken by document and place.
+    """All candidates for the `k` best passages for a query among `allowed` (passages,), several times `k`.
 
-    `dense_weight` in [0, 1] replaces the weight chosen by language: 1 ranks by cosine alone, 0 by BM25 alone.
+    Ties are broken by document and place. `dense_weight` in [0, 1] replaces the weight chosen by language: 1 ranks by
+    cosine alone, 0 by BM25 alone.
     """
     lexical = np.stack([lexical_scores(snapshot, text) for text in query.texts])  # (texts, passages)
     weights = np.array(query.weights, dtype=np.float32)
     mixed = weights @ lexical  # (passages,)
     rows = _candidates(snapshot, query.vectors, mixed, max(_CANDIDATES, 4 * k), allowed)
     dense = weights @ best_sentence_scores(snapshot, query.vectors, rows)  # (rows,)
-    share = dense_weights(snapshot)[rows] if dense_weight is None else np.float32(dense_weight)
-    scores = share * dense + (1 - share) * mixed[rows]
-    scores *= np.where(snapshot.set_back[rows], np.float32(SET_BACK), np.float32(1))
-    shown = np.isin(snapshot.lexical.ids[rows], np.array(sorted(query.shown), dtype=np.int64))
-    # Rounded, so that the last bits of a batch's arithmetic decide no order.
-    scores = np.clip(np.round(scores - SHOWN_PENALTY * shown, 6), 0, 1).astype(np.float32)
-    order = np.lexsort((rows, snapshot.document_order[rows], -scores))[:k]
-    thresholds = NOTHING_FOUND + NOTHING_FOUND_DENSE * np.broadcast_to(share, scores.shape)
+    share, thresholds = weights_of(snapshot, rows, dense_weight)
+    taken = SHOWN_PENALTY * np.isin(snapshot.lexical.ids[rows], np.array(sorted(query.shown), dtype=np.int64))
+    scores = fused(dense, mixed[rows], share, factor=set_back(snapshot, rows), taken=taken)
+    order = np.lexsort((rows, snapshot.document_order[rows], -scores))
     return Ranking(rows[order], scores[order], dense[order], mixed[rows][order], thresholds[order])
+
+
+def fused(dense: Floats, lexical: Floats, share: Floats, *, factor: Floats, taken: Floats) -> Floats:
+    """The scores of passages from their two parts, (rows,); rounded, so that the last bits of a batch's arithmetic
+    decide no order."""
+    scores = (share * dense + (1 - share) * lexical) * factor - taken
+    return np.clip(np.round(scores, 6), 0, 1).astype(np.float32)
+
+
+def set_back(snapshot: Snapshot, rows: Ids) -> Floats:
+    """The factor of each row's score: SET_BACK for text that is repeated or around the main one, (rows,)."""
+    return np.where(snapshot.set_back[rows], np.float32(SET_BACK), np.float32(1))
+
+
+def weights_of(snapshot: Snapshot, rows: Ids, dense_weight: float | None = None) -> tuple[Floats, Floats]:
+    """The weight of the cosine for each passage row and the threshold under which its score is weak, (rows,) both.
+
+    The weight is lower where the encoder does not know the language; both can be tuned for a language.
+    """
+    share = np.full(len(rows), dense_weight or 0, dtype=np.float32)
+    thresholds = threshold(share)
+    if dense_weight is not None:
+        return share, thresholds
+    languages = snapshot.row_languages[rows]
+    for language in set(languages.tolist()):
+        here = languages == language
+        tuned = snapshot.tuned.get(language, Tuned())
+        share[here] = own = weight_of(snapshot, language) if tuned.dense_weight is None else tuned.dense_weight
+        thresholds[here] = threshold(own) if tuned.nothing_found is None else tuned.nothing_found
+    return share, thresholds
+
+
+def threshold(share: Number) -> Number:
+    """The score under which a hit is weak, by the weight of its cosine."""
+    return NOTHING_FOUND + NOTHING_FOUND_DENSE * share
+
+
+def weight_of(snapshot: Snapshot, language: str) -> float:
+    """The weight of the cosine for a language, by how well the encoder knows it."""
+    return _dense_weight(language, snapshot.known[language])
 
 
 def lexical_scores(snapshot: Snapshot, text: str) -> Floats:
@@ -100,14 +144,6 @@ def best_sentence_scores(snapshot: Snapshot, vectors: Floats, rows: Ids) -> Floa
     cosines = vectors @ snapshot.vectors.vectors(snapshot.sentence_vectors[places]).T  # (n, dim) @ (dim, sentences)
     best: Floats = np.maximum.reduceat(cosines, ends - counts, axis=1)
     return np.maximum(best, 0)
-
-
-def dense_weights(snapshot: Snapshot) -> Floats:
-    """The weight of the cosine for each passage row, lower where the encoder does not know its language."""
-    weights = np.zeros(len(snapshot.documents), dtype=np.float32)
-    for language, here in snapshot.rows_by_language.items():
-        weights[here] = _dense_weight(language, snapshot.known[language])
-    return weights
 
 
 def strength(score: float, threshold: float) -> Strength:

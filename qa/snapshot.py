@@ -18,6 +18,7 @@ from embeddings import VectorIndex
 from qa.language import terms
 from qa.lexical import LexicalIndex
 from qa.store import Store
+from qa.types import Tuned
 
 FORMAT = 1
 """Changes when the files' content or the terms of a text change, so that older files are rebuilt."""
@@ -50,6 +51,7 @@ class Snapshot:
     languages: dict[int, str]  # of each document
     keys: dict[int, str]  # of each document, the same in every library that holds it
     known: dict[str, float]  # characters a token of each language
+    tuned: dict[str, Tuned]  # what replaces the defaults, by language
 
     @cached_property
     def sentence_rows(self) -> Ids:
@@ -146,6 +148,7 @@ def _assemble(store: Store, generation: int, vectors: VectorIndex, lexical: Lexi
         languages={document: language for document, _, language in documents},
         keys={document: key for document, key, _ in documents},
         known={language: characters / max(1, tokens) for language, characters, tokens in store.languages()},
+        tuned=store.tuned(),
     )
 
 

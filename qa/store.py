@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from qa.errors import LibraryError, QuestionError
 from qa.passages import Draft, Sentence, pack
-from qa.types import Block, Document, DocumentInfo, Passage, Reading, Zone
+from qa.types import Block, Document, DocumentInfo, Passage, Reading, Tuned, Zone
 
 SCHEMA_VERSION = 1
 FILE_NAME = "library.sqlite"
@@ -235,6 +235,16 @@ class Store:
         self.connection.execute(
             "INSERT INTO meta VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
         )
+
+    def tuned(self) -> dict[str, Tuned]:
+        """What replaces the defaults of retrieval, by language."""
+        row = self.connection.execute("SELECT value FROM meta WHERE key = 'tuned'").fetchone()
+        return {language: Tuned(**values) for language, values in json.loads(row[0] if row else "{}").items()}
+
+    def set_tuned(self, tuned: Mapping[str, Tuned]) -> None:
+        """Write what replaces the defaults of retrieval, by language."""
+        self.set_meta("tuned", json.dumps({language: asdict(one) for language, one in sorted(tuned.items())}))
+        self._touch()
 
     def generation(self) -> int:
         """A number that grows with every change of what can be found."""

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from qa.types import Answer, Citation, DocumentInfo, Hit, SyncReport
+from qa.types import Answer, Citation, DocumentInfo, Hit, SyncReport, Tuned
 
 if TYPE_CHECKING:
     from qa.doctor import Finding
@@ -146,10 +146,16 @@ def show_status(status: Status) -> None:
         ("folders", ", ".join(status.roots) or "-"),
         ("encoder", f"{status.encoder} ({status.fingerprint[:8]})"),
         ("indexes", status.indexes),
+        *((f"tuned {language}", _tuned(one)) for language, one in status.tuned.items()),
         ("on disk", f"{status.bytes / 1e6:,.1f} MB, schema {status.schema}"),
     )
     for name, value in rows:
         print(f"{name:10} {safe(value)}")
+
+
+def _tuned(one: Tuned) -> str:
+    values = (("dense weight", one.dense_weight), ("nothing found below", one.nothing_found))
+    return ", ".join(f"{name} {value:.3f}" for name, value in values if value is not None)
 
 
 def show_findings(findings: Sequence[Finding]) -> None:

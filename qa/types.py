@@ -183,6 +183,15 @@ class Context:
 
 
 @dataclass(frozen=True, slots=True)
+class Tuned:
+    """What a library uses for a language in place of the defaults: the weight of the cosine in [0, 1], and the score
+    under which a hit is weak; None leaves the default."""
+
+    dense_weight: float | None = None
+    nothing_found: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FileOutcome:
     """What `sync` did with one file, and why. `root` is the folder that was indexed."""
 

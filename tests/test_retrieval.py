@@ -99,10 +99,40 @@ def test_the_sentence_that_answers_is_cited(library: qa.Library, question: str, 
 
 def test_weights_follow_what_the_encoder_knows(library: qa.Library) -> None:
     current = library._current()
-    by_language = dict(zip(current.row_languages.tolist(), retrieval.dense_weights(current).tolist(), strict=True))
+    shares, _ = retrieval.weights_of(current, np.arange(len(current.documents)))
+    by_language = dict(zip(current.row_languages.tolist(), shares.tolist(), strict=True))
     assert 0.35 < by_language["en"] <= 0.4
     assert 0.1 < by_language["de"] < 0.35
     assert by_language["ru"] == 0
+
+
+def test_tuned_values_replace_the_defaults_of_their_language_only(library: qa.Library) -> None:
+    question = "Wie lange gilt die Garantie?"
+    before = {hit.passage.id: hit for hit in library.retrieve(question, 20)}
+    library.set_tuned({"de": qa.Tuned(dense_weight=1.0, nothing_found=1.0)})
+    try:
+        after = library.retrieve(question, 20)
+        languages = {hit.passage.id: library.document(hit.passage.document_id).language for hit in after}
+        assert {"de", "en"} <= set(languages.values())
+        for hit in after:
+            if languages[hit.passage.id] == "de":
+                assert hit.score == pytest.approx(hit.dense, abs=1e-5)
+                assert hit.strength == "weak"
+            else:
+                assert hit.score == before[hit.passage.id].score
+                assert hit.strength == before[hit.passage.id].strength
+        assert library.status().tuned == {"de": qa.Tuned(1.0, 1.0)}
+    finally:
+        library.set_tuned({})
+    assert {hit.passage.id: hit.score for hit in library.retrieve(question, 20)} == {
+        name: hit.score for name, hit in before.items()
+    }
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5])
+def test_tuned_values_out_of_range_are_refused(library: qa.Library, value: float) -> None:
+    with pytest.raises(qa.LibraryError, match="expected 0 to 1"):
+        library.set_tuned({"en": qa.Tuned(dense_weight=value)})
 
 
 def test_cosine_alone_and_bm25_alone(library: qa.Library) -> None:
