@@ -33,3 +33,7 @@ class ReadError(QAError):
 
 class CitationError(QAError):
     """A citation's document is gone or has changed, so that its words cannot be opened."""
+
+
+class QuestionsError(QAError):
+    """A question set or a run cannot be read as one."""
