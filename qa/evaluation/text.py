@@ -1,0 +1,75 @@
+"""When does a text hold an answer, and how much of one: string match, exact match and token F1."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_CHARACTER_IS_WORD = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
+
+
+def collapsed(text: str) -> str:
+    """Text without what a string match should not depend on: case, white space, compatibility forms."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def holds(text: str, answer: str) -> bool:
+    """Does a text hold an answer at the edges of words? Both are `collapsed`. "5" is not in "1995"."""
+    place = text.find(answer) if answer else -1
+    while place >= 0:
+        end = place + len(answer)
+        if not _joined(text, place) and not _joined(text, end):
+            return True
+        place = text.find(answer, place + 1)
+    return False
+
+
+def _joined(text: str, place: int) -> bool:
+    """Are the characters on both sides of a place one word: two digits, or two letters of a script with spaces?"""
+    if not 0 < place < len(text):
+        return False
+    before, after = text[place - 1], text[place]
+    return (before.isdigit() and after.isdigit()) or (_cased(before) and _cased(after))
+
+
+def _cased(character: str) -> bool:
+    return character.lower() != character.upper()
+
+
+def spans(text: str, wanted: str) -> Iterator[tuple[int, int]]:
+    """Where `wanted` stands in a text, (start, end); case and the kind and amount of white space do not count."""
+    words = wanted.split()
+    if words:
+        pattern = re.compile(r"\s+".join(map(re.escape, words)), re.IGNORECASE)
+        yield from (found.span() for found in pattern.finditer(text))
+
+
+def normalized(text: str) -> list[str]:
+    """SQuAD's normalisation: tokens in lower case without punctuation and articles.
+
+    Punctuation of every script counts, and characters of scripts without spaces are tokens of their own (as in MLQA).
+    """
+    text = _CHARACTER_IS_WORD.sub(r" \1 ", text.lower())
+    plain = "".join(" " if unicodedata.category(c)[0] == "P" and not c.isascii() else c for c in text)
+    bare = "".join(c for c in plain if not (c.isascii() and unicodedata.category(c)[0] in "PS"))
+    return _ARTICLES.sub(" ", bare).split()
+
+
+def exact_match(text: str, answers: Sequence[str]) -> float:
+    """1 if a text is one of the answers after normalisation, else 0 (Rajpurkar et al. 2016)."""
+    return float(any(normalized(text) == normalized(answer) for answer in answers))
+
+
+def token_f1(text: str, answers: Sequence[str]) -> float:
+    """The largest F1 of a text's tokens against an answer's, in [0, 1] (Rajpurkar et al. 2016)."""
+    return max((_f1(normalized(text), normalized(answer)) for answer in answers), default=0.0)
+
+
+def _f1(given: list[str], gold: list[str]) -> float:
+    if not given or not gold:
+        return float(given == gold)
+    same = (Counter(given) & Counter(gold)).total()
+    return 2 * same / (len(given) + len(gold))
