@@ -1,7 +1,7 @@
 """The command `refdesk`: parse, call the library, show. Data goes to stdout, everything else to stderr.
 
 Exit codes: 0 done; 1 nothing found, or something failed or is wrong; 2 a mistake in the call or a library that
-cannot be used; 130 stopped with Ctrl-C.
+cannot be used; 3 an evaluation is under its bound; 130 stopped with Ctrl-C.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from typing import Any
 
 from embeddings import BUNDLED
 from qa import terminal
+from qa.as_json import answer_as_json
 from qa.errors import LibraryError, LibraryExistsError, QAError
+from qa.evaluation.command import add_eval, add_tune
 from qa.library import Library
 from qa.progress import progress_bar
-from qa.types import Answer, Citation, Hit
 from qa.walk import check
 
 Serve = Callable[..., None]
@@ -130,6 +131,9 @@ def parser() -> argparse.ArgumentParser:
 
     status = _command(commands, "status", _status, "show what the library holds and was made with")
     status.add_argument("--json", action="store_true", help="print JSON")
+
+    add_eval(_command, commands)
+    add_tune(_command, commands)
 
     doctor = _command(commands, "doctor", _doctor, "check rows, spans and indexes, and say what would be mended")
     doctor.add_argument("--mend", action="store_true", help="mend what can be made again from the rows")
@@ -279,46 +283,3 @@ def _pair(text: str) -> tuple[str, str]:
     if not sign:
         raise QAError(f"--where got {text!r}: expected NAME=VALUE, such as kind=pdf")
     return name, value
-
-
-def answer_as_json(answer: Answer, *, misses: bool = False) -> dict[str, Any]:
-    """An answer as the object that `refdesk ask --json` prints, with the nearest misses on request."""
-    return {
-        "question": answer.question,
-        "searched": answer.searched,
-        "found": answer.found,
-        "answer": [
-            {"text": sentence.text, "citations": [citation_as_json(citation) for citation in sentence.citations]}
-            for sentence in answer.sentences
-        ],
-        "hits": [hit_as_json(hit) for hit in answer.hits],
-        **({"misses": [hit_as_json(hit) for hit in answer.misses]} if misses else {}),
-    }
-
-
-def hit_as_json(hit: Hit) -> dict[str, Any]:
-    """A hit as JSON holds it."""
-    return {
-        "rank": hit.rank,
-        "score": round(hit.score, 6),
-        "strength": hit.strength,
-        "passage_id": hit.passage.id,
-        "text": hit.passage.text,
-        "citation": citation_as_json(hit.citation),
-    }
-
-
-def citation_as_json(citation: Citation) -> dict[str, Any]:
-    """A citation as JSON holds it; the heading path in one string."""
-    return {
-        "id": citation.id,
-        "source": citation.source,
-        "title": citation.title,
-        "page": citation.page,
-        "heading": " › ".join(citation.heading) or None,
-        "line": citation.line,
-        "start": citation.start,
-        "end": citation.end,
-        "quote": citation.quote,
-        "sources": list(citation.sources),
-    }

@@ -264,7 +264,7 @@ class Library:
         if self.index_problem() is None:
             return
         try:
-            snapshot.save(self.store, self._current(), self.index_folder)
+            snapshot.save(self.store, self.snapshot(), self.index_folder)
         except OSError as error:
             raise LibraryError(
                 f"the indexes of {self.path} cannot be saved ({error}): free some disk space; the documents are kept, "
@@ -366,7 +366,7 @@ class Library:
             tuple((weight, _encodable(text)) for weight, text in conversation.plan(question, earlier))
             for question, earlier in zip(asked, turns, strict=True)
         ]
-        current = self._current()
+        current = self.snapshot()
         allowed = self._allowed(current, sources, where)
         none = not len(current.documents) or (allowed is not None and not allowed.any())
         if none:
@@ -447,8 +447,8 @@ class Library:
 
     # Inside
 
-    def _current(self) -> Snapshot:
-        """The snapshot of the rows as they are now."""
+    def snapshot(self) -> Snapshot:
+        """The indexes of the rows as they are now; they do not change while they are used."""
         before = self._snapshot
         if before is not None and before.generation == self.store.generation():
             return before

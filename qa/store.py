@@ -542,6 +542,13 @@ class Store:
         rows = self._select_many('SELECT id, document, "start", "end", zone FROM passages WHERE id IN', ids)
         return {row[0]: PassageRow(*row) for row in rows}
 
+    def passages_of(self, document: int) -> list[PassageRow]:
+        """A document's passages, in order."""
+        rows = self.connection.execute(
+            'SELECT id, document, "start", "end", zone FROM passages WHERE document = ? ORDER BY "start"', (document,)
+        )
+        return [PassageRow(*row) for row in rows]
+
     def passage(self, row: PassageRow) -> Passage:
         """A passage with its text."""
         key, text = self.connection.execute(

@@ -47,7 +47,7 @@ def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Itera
 
 def brute_force(library: qa.Library, question: str) -> list[tuple[str, float]]:
     """(passage id, score) of every passage, best first: a loop over the rows, without candidates or FAISS."""
-    store, current = library.store, library._current()
+    store, current = library.store, library.snapshot()
     query = library.encoder.encode_queries([question])[0]
     ranked = []
     for place, (row_id, document, _) in enumerate(store.passage_rows()):
@@ -98,7 +98,7 @@ def test_the_sentence_that_answers_is_cited(library: qa.Library, question: str, 
 
 
 def test_weights_follow_what_the_encoder_knows(library: qa.Library) -> None:
-    current = library._current()
+    current = library.snapshot()
     shares, _ = retrieval.weights_of(current, np.arange(len(current.documents)))
     by_language = dict(zip(current.row_languages.tolist(), shares.tolist(), strict=True))
     assert 0.35 < by_language["en"] <= 0.4

@@ -1,0 +1,336 @@
+"""Run questions over a library, or judge another system's run, and report: streamed, resumable, deterministic."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from importlib import metadata
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from qa.errors import QuestionsError
+from qa.evaluation.folder import FORMAT
+from qa.evaluation.gold import Judge
+from qa.evaluation.judging import DOCUMENTS_SHOWN, asked, judged
+from qa.evaluation.measures import RANKING, Ranking, parse, ranking_measures
+from qa.evaluation.questions import load_questions
+from qa.evaluation.reported import Report
+from qa.evaluation.runs import RunFile, label_of, run_lines, strictly_decreasing
+from qa.evaluation.summary import latency, summarised
+from qa.evaluation.types import EvaluationProgress, Question, Record, Settings, Unit
+from qa.library import MOST_HITS, Library
+from qa.store import now
+
+BATCH = 64
+"""Questions encoded together and written at once; what a crash loses at most."""
+DEPTH = 100
+"""Labels of a ranking that are judged and written to the run, so that both agree."""
+TIMED = 100
+"""Questions asked once more, one at a time, for the latency."""
+_PACKAGES = ("numpy", "faiss-cpu", "torch", "sentence-transformers", "ir-measures")
+
+OnEvaluation = Callable[[EvaluationProgress], None]
+Judged = tuple[Record, Mapping[str, int], Ranking]  # the record so far, the gold's grades, the ranking
+Ask = Callable[[Sequence[Question]], list[Judged]]
+
+
+class Questions(Protocol):
+    """A question set: a file that is streamed, or a list."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def sha256(self) -> str: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def answerable(self) -> int: ...
+    @property
+    def unanswerable(self) -> int: ...
+    @property
+    def has_sources(self) -> bool: ...
+    @property
+    def has_pages(self) -> bool: ...
+    @property
+    def has_passages(self) -> bool: ...
+    def __iter__(self) -> Iterator[Question]: ...
+
+
+class ListedQuestions:
+    """Questions in memory as a set."""
+
+    def __init__(self, questions: Sequence[Question]) -> None:
+        self._questions = tuple(questions)
+        ids = [question.id for question in self._questions]
+        if len(set(ids)) != len(ids):
+            twice = next(one for one in ids if ids.count(one) > 1)
+            raise QuestionsError(f"the id {twice!r} is there twice: give every question its own")
+        self.name, self.format = "questions", "python"
+        rows = json.dumps([asdict(question) for question in self._questions], sort_keys=True)
+        self.sha256 = hashlib.sha256(rows.encode("utf-8", "replace")).hexdigest()
+        self.count = len(self._questions)
+        self.answerable = sum(question.answerable is True for question in self._questions)
+        self.unanswerable = sum(question.answerable is False for question in self._questions)
+        self.has_sources = any(question.sources for question in self._questions)
+        self.has_pages = any(question.pages for question in self._questions)
+        self.has_passages = any(question.passages for question in self._questions)
+
+    def __iter__(self) -> Iterator[Question]:
+        return iter(self._questions)
+
+
+def evaluate(
+    library: Library,
+    questions: str | Path | Questions | list[Question],
+    settings: Settings | None = None,
+    *,
+    out: str | Path | None = None,
+    resume: bool = False,
+    on_progress: OnEvaluation | None = None,
+) -> Report:
+    """Ask every question as the page does, and report how good the passages and answers are.
+
+    Args:
+        library: an open library.
+        questions: a file or folder, a loaded set, or a list of questions.
+        settings: how many passages are shown, what a ranking is judged by, further measures.
+        out: the folder for the run's files; without it they are temporary and go with the report.
+        resume: go on with the run in `out` that was stopped.
+        on_progress: hears how far it is after every batch.
+
+    Raises:
+        QuestionsError: the questions, the settings or `out` cannot be used; nothing was asked.
+    """
+    chosen = settings or Settings()
+    asking = loaded(questions)
+    unit = _checked(chosen, asking)
+    digest = library_digest(library)
+    judge = Judge(library, library.snapshot(), unit)
+    library.encoder  # noqa: B018  # loaded before the clock starts
+    header = _header(asking, chosen, unit, "library") | {"library": digest}
+
+    def ask(batch: Sequence[Question]) -> list[Judged]:
+        searches = library.search(
+            [question.text for question in batch],
+            chosen.k,
+            turns=[question.history for question in batch],
+            dense_weight=chosen.dense_weight,
+        )
+        if library.store.generation() != judge.current.generation:
+            raise QuestionsError(f"library {library.path} changed while it was evaluated: evaluate again")
+        done: list[Judged] = []
+        for question, search in zip(batch, searches, strict=True):
+            target = judge.target(question)
+            labels = exported(judge.labels(search, target)[:DEPTH])
+            done.append((judged(library, judge, question, target, search, labels), target.grades, labels))
+        return done
+
+    def timed() -> dict[str, Any] | None:
+        return latency(_times(library, asking, chosen.k))
+
+    return _run(asking, header, ask, timed=timed, out=out, resume=resume, on_progress=on_progress)
+
+
+def evaluate_run(
+    run: str | Path,
+    questions: str | Path | Questions | list[Question],
+    settings: Settings | None = None,
+    *,
+    out: str | Path | None = None,
+    on_progress: OnEvaluation | None = None,
+) -> Report:
+    """Judge a run in TREC's form that any system made; its labels are compared with the gold sources or passages.
+
+    Arguments and errors as in `evaluate`.
+    """
+    chosen = settings or Settings()
+    asking = loaded(questions)
+    unit = _checked(chosen, asking)
+    if unit == "page":
+        raise QuestionsError("a run file is judged by document or by passage, not by page: leave `by` out")
+    file = RunFile.open(run)
+    header = _header(asking, chosen, unit, Path(run).name) | {"library": None}
+
+    def ask(batch: Sequence[Question]) -> list[Judged]:
+        return [_judged_ranking(question, file.ranking(question.id), unit, chosen.k) for question in batch]
+
+    return _run(asking, header, ask, timed=lambda: None, out=out, resume=False, on_progress=on_progress)
+
+
+def library_digest(library: Library) -> dict[str, Any]:
+    """What a library's answers depend on: the content of its documents, its encoder, its tuned values."""
+    status = library.status()
+    keys = sorted(key for _, key, _ in library.store.document_rows())
+    return {
+        "documents": status.documents,
+        "passages": status.passages,
+        "sha256": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
+        "encoder": status.encoder,
+        "fingerprint": status.fingerprint,
+        "tuned": {language: asdict(one) for language, one in status.tuned.items()},
+    }
+
+
+def loaded(questions: str | Path | Questions | list[Question]) -> Questions:
+    """A question set, however it was given."""
+    if isinstance(questions, str | Path):
+        return load_questions(questions)
+    return ListedQuestions(questions) if isinstance(questions, list | tuple) else questions
+
+
+def _checked(settings: Settings, questions: Questions) -> Unit | None:
+    """What rankings are judged by."""
+    if not 1 <= settings.k <= MOST_HITS:
+        raise QuestionsError(f"k is {settings.k}: expected 1 to {MOST_HITS}")
+    if settings.dense_weight is not None and not 0 <= settings.dense_weight <= 1:
+        raise QuestionsError(f"the dense weight is {settings.dense_weight}: expected 0 to 1")
+    if not questions.count:
+        raise QuestionsError("the question set is empty: give at least one question")
+    parse(settings.measures)
+    there = {"document": questions.has_sources, "page": questions.has_pages, "passage": questions.has_passages}
+    if settings.by is None:
+        return "document" if questions.has_sources else "passage" if questions.has_passages else None
+    if settings.by not in there:
+        raise QuestionsError(f"a ranking cannot be judged by {settings.by!r}: expected one of {', '.join(there)}")
+    if not there[settings.by]:
+        gold = {"document": "sources", "page": "pages", "passage": "passages"}[settings.by]
+        raise QuestionsError(f"no question names its {gold}, so that rankings cannot be judged by {settings.by}")
+    return settings.by
+
+
+def _header(questions: Questions, settings: Settings, unit: Unit | None, system: str) -> dict[str, Any]:
+    """What a run is made with: the part of summary.json that is known before it starts."""
+    return {
+        "format": FORMAT,
+        "refdesk": _version("refdesk"),
+        "settings": {**asdict(settings), "measures": list(settings.measures), "by": unit, "system": system},
+        "questions": {
+            "name": questions.name,
+            "format": questions.format,
+            "sha256": questions.sha256,
+            "count": questions.count,
+            "answerable": questions.answerable,
+            "unanswerable": questions.unanswerable,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{package: _version(package) for package in _PACKAGES},
+            "platform": platform.platform(),
+        },
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _run(
+    questions: Questions,
+    header: Mapping[str, Any],
+    ask: Ask,
+    *,
+    timed: Callable[[], dict[str, Any] | None],
+    out: str | Path | None,
+    resume: bool,
+    on_progress: OnEvaluation | None,
+) -> Report:
+    """Ask what is not done yet, write the records, and sum them up."""
+    report = Report.in_folder(out)
+    folder = report.folder
+    measures = parse(dict.fromkeys((*RANKING, *header["settings"]["measures"])))
+    done = folder.resume(header) if resume else set()
+    if not resume:
+        folder.start(header)
+    started, began, new = now(), time.perf_counter(), 0
+    for batch in batches(question for question in questions if question.id not in done):
+        results = ask(batch)
+        values = ranking_measures(
+            measures,
+            {record["id"]: grades for record, grades, _ in results if grades},
+            {record["id"]: ranking for record, _, ranking in results},
+        )
+        records = [
+            {**record, "measures": {**values.get(record["id"], {}), **record["measures"]}} for record, _, _ in results
+        ]
+        lines = [line for record, _, ranking in results for line in run_lines(record["id"], ranking)]
+        folder.append(records, lines)
+        new += len(batch)
+        if on_progress is not None:
+            on_progress(EvaluationProgress(len(done) + new, questions.count, new, time.perf_counter() - began))
+    seconds = time.perf_counter() - began
+    timing = {
+        "started": started,
+        "seconds": round(seconds, 3),
+        "questions_per_second": round(new / seconds, 2) if new else None,
+        "latency": timed(),
+    }
+    summary = {**header, "complete": True, **summarised(folder.records()), "timing": timing}
+    if header["library"] is None:
+        summary["nothing_found"] = None  # another system's scores have no threshold
+    report.write(summary)
+    return report
+
+
+def exported(ranking: Ranking) -> list[tuple[str, float]]:
+    """A ranking as it is measured and written: every score below the one before, so that there are no ties."""
+    scores = strictly_decreasing([score for _, score in ranking])
+    return [(label, score) for (label, _), score in zip(ranking, scores, strict=True)]
+
+
+def batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
+    """Questions by BATCH, the last few in a shorter one."""
+    waiting = iter(questions)
+    while batch := list(islice(waiting, BATCH)):
+        yield batch
+
+
+def _times(library: Library, questions: Questions, k: int) -> list[float]:
+    """Milliseconds of some questions asked one at a time, spread evenly over the set."""
+    every = max(1, questions.count // TIMED)
+    some = list(islice((one for place, one in enumerate(questions) if place % every == 0), TIMED))
+    times = []
+    for question in some:
+        began = time.perf_counter()
+        library.ask(question.text, turns=question.history, k=k)
+        times.append((time.perf_counter() - began) * 1e3)
+    return times
+
+
+def _judged_ranking(question: Question, ranking: Ranking, unit: Unit | None, k: int) -> Judged:
+    """The record of a question in another system's run."""
+    grades = {label_of(source): grade for source, grade in question.sources.items()}
+    if unit == "passage":
+        grades = {label_of(passage): 1 for passage in question.passages}
+    gold = {label for label, grade in grades.items() if grade > 0}
+    rank = next((place for place, (label, _) in enumerate(ranking, 1) if label in gold), None)
+    lost: dict[str, Any] | None = None
+    if gold and rank is None:
+        lost = {"class": "not among the candidates", "detail": "the run does not hold it", "gold": None, "wrong": None}
+    elif gold and rank is not None and rank > k:
+        lost = {"class": "ranked below k", "detail": f"it is number {rank}", "gold": None, "wrong": 1}
+    shown = [[label, score, grades.get(label)] for label, score in ranking[:DOCUMENTS_SHOWN]]
+    record = {
+        **asked(question, question.text),
+        "found": bool(ranking),
+        "score": 0.0,
+        "threshold": 0.0,
+        "answer": [],
+        "hits": [],
+        "documents": shown,
+        "judged_by": ("passage" if unit == "passage" else "source") if gold else None,
+        "rank": rank,
+        "measures": {},
+        "citations": {"shown": 0, "exact": 0},
+        "failure": lost,
+    }
+    return record, grades, ranking

@@ -1,0 +1,123 @@
+"""The files of a run: questions.jsonl and run.trec grow line by line, so that a stopped run can go on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qa.errors import QuestionsError
+from qa.evaluation.runs import label_of
+from qa.evaluation.types import Record
+
+QUESTIONS, RUN, SUMMARY, REPORT = "questions.jsonl", "run.trec", "summary.json", "report.html"
+FORMAT = 1
+
+
+class RunFolder:
+    """A folder with one run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def summary(self) -> dict[str, Any]:
+        """What summary.json holds.
+
+        Raises:
+            QuestionsError: there is no run, or a newer version wrote it.
+        """
+        try:
+            found = json.loads((self.path / SUMMARY).read_text(encoding="utf-8"))
+            version = int(found["format"])
+        except FileNotFoundError:
+            raise QuestionsError(
+                f"{self.path} holds no run: make one with `refdesk eval QUESTIONS --out {self.path}`"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise QuestionsError(f"the run in {self.path} cannot be read ({error}): evaluate again") from error
+        if version > FORMAT:
+            raise QuestionsError(
+                f"the run in {self.path} has format {version}, this Refdesk reads up to {FORMAT}: upgrade it"
+            )
+        return dict(found)
+
+    def start(self, header: Mapping[str, Any]) -> None:
+        """Make room for a new run; a complete one that stands there is replaced.
+
+        Raises:
+            QuestionsError: an incomplete run or other files are there, or nothing can be written.
+        """
+        try:
+            if self.path.exists() and (not self.path.is_dir() or self._foreign()):
+                raise QuestionsError(f"{self.path} is not an empty folder: choose another one for the run (--out DIR)")
+            if (self.path / SUMMARY).exists() and not self.summary()["complete"]:
+                raise QuestionsError(
+                    f"{self.path} holds a run that was stopped: add --resume to go on with it, or delete the folder"
+                )
+            self.path.mkdir(parents=True, exist_ok=True)
+            for name in (REPORT, SUMMARY, QUESTIONS, RUN):
+                (self.path / name).unlink(missing_ok=True)
+            self.write_summary({**header, "complete": False})
+            (self.path / RUN).touch()
+            (self.path / QUESTIONS).touch()
+        except OSError as error:
+            raise QuestionsError(f"{self.path} cannot be written ({error}): check its permissions and disk") from error
+
+    def resume(self, header: Mapping[str, Any]) -> set[str]:
+        """The ids of the questions that are done, after mending what an interrupted write left.
+
+        Raises:
+            QuestionsError: there is no run, or it was made with something else.
+        """
+        before = self.summary()
+        for name in ("refdesk", "settings", "questions", "library"):
+            if before.get(name) != json.loads(json.dumps(header[name])):
+                raise QuestionsError(
+                    f"the run in {self.path} was made with other {name}: choose another folder with --out DIR"
+                )
+        done: set[str] = set()
+        end = 0
+        with (self.path / QUESTIONS).open("rb+") as lines:
+            for line in lines:
+                if not line.endswith(b"\n"):
+                    break
+                done.add(json.loads(line)["id"])
+                end += len(line)
+            lines.truncate(end)
+        self._keep_ranked({label_of(question) for question in done})
+        return done
+
+    def _keep_ranked(self, done: set[str]) -> None:
+        part = self.path / f"{RUN}.part"
+        with (self.path / RUN).open(encoding="utf-8") as old, part.open("w", encoding="utf-8") as new:
+            new.writelines(line for line in old if line.endswith("\n") and line.partition(" ")[0] in done)
+        os.replace(part, self.path / RUN)
+
+    def append(self, records: Sequence[Record], run: Sequence[str]) -> None:
+        """Write some questions: their ranking first, so that a question with a record has one."""
+        for name, lines in (
+            (RUN, run),
+            (QUESTIONS, [json.dumps(record, ensure_ascii=False) + "\n" for record in records]),
+        ):
+            with (self.path / name).open("a", encoding="utf-8", errors="replace") as file:
+                file.writelines(lines)
+
+    def records(self) -> Iterator[Record]:
+        """The questions that are done, in order."""
+        try:
+            with (self.path / QUESTIONS).open(encoding="utf-8") as lines:
+                yield from map(json.loads, lines)
+        except (OSError, ValueError) as error:
+            raise QuestionsError(f"the run in {self.path} cannot be read ({error}): evaluate again") from error
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Replace summary.json at once."""
+        part = self.path / f"{SUMMARY}.part"
+        part.write_text(json.dumps(summary, ensure_ascii=False, indent=1), encoding="utf-8")
+        os.replace(part, self.path / SUMMARY)
+
+    def _foreign(self) -> list[str]:
+        own = (QUESTIONS, RUN, SUMMARY, REPORT)
+        return [entry.name for entry in self.path.iterdir() if not entry.name.startswith((*own, "."))]
