@@ -20,7 +20,7 @@ from embeddings import Encoder
 from qa import Library
 from qa.cli import main, parser
 
-COMMANDS = ("index", "ask", "serve", "list", "remove", "status", "doctor")
+COMMANDS = ("index", "ask", "serve", "list", "remove", "status", "eval", "tune", "doctor")
 NOTICE = "Lost umbrellas are kept for ninety days in the porter's room beside the northern gate.\n"
 HOSTILE = "The kettle of \x1b]0;owned\x07 Mrs \x9b31mBrandt\x1b[2J whistles \u202eat noon\u202c every \rMonday."
 FILES = {
