@@ -166,8 +166,8 @@ def retrieval(bench: Bench) -> Lines:
     yield ""
     yield from paragraph(
         "Refdesk's cosine is that of a passage's best sentence, which is why it is above that of a whole text. Its "
-        "BM25 stems and drops stop words by language, question words among them; the last column shows what the language "
-        "alone does for bm25s."
+        "BM25 stems and drops stop words by language, question words among them; the last column shows what the "
+        "language alone does for bm25s."
     )
 
 
