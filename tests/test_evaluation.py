@@ -312,6 +312,13 @@ def test_a_run_stopped_at_half_and_resumed_equals_an_undisturbed_one(
     assert without_time(resumed.summary) == without_time(whole.summary)
 
 
+def test_to_resume_what_has_not_begun_or_is_done_is_harmless(library: qa.Library, tmp_path: Path) -> None:
+    first = evaluate(library, many(3), out=tmp_path / "run", resume=True)
+    again = evaluate(library, many(3), out=tmp_path / "run", resume=True)
+    assert len(list(again.records())) == 3
+    assert without_time(again.summary) == without_time(first.summary)
+
+
 def test_a_stopped_run_is_not_lost_to_a_new_one(library: qa.Library, tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         evaluate(library, many(100), out=tmp_path / "run", on_progress=stop_after(1))

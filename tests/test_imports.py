@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = [ROOT / "app.py", *sorted((ROOT / "qa").rglob("*.py")), *sorted((ROOT / "embeddings").rglob("*.py"))]
 HEAVY = {"torch", "sentence_transformers", "transformers", "faiss", "gradio", "fastapi", "uvicorn", "pypdfium2", "docx",
-         "selectolax", "trafilatura", "markdown_it", "py3langid", "Stemmer", "bm25s"}  # fmt: skip
+         "selectolax", "trafilatura", "markdown_it", "py3langid", "Stemmer", "bm25s",
+         "ir_measures", "pytrec_eval", "scipy", "sklearn", "pandas"}  # fmt: skip
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
@@ -84,6 +85,13 @@ def test_heavy_packages_are_imported_where_they_are_used(path: Path) -> None:
 def test_nothing_imports_the_command_line_but_the_top() -> None:
     importers = [path.name for path in FILES for name, _ in imports(path) if name == "qa.cli"]
     assert importers == ["app.py"]
+
+
+def test_nothing_imports_the_evaluation_but_the_command_line_and_the_page() -> None:
+    outside = [path for path in FILES if "evaluation" not in path.parts]
+    importers = {path.relative_to(ROOT) for path in outside for name, _ in imports(path) if "qa.evaluation" in name}
+    assert all(path == Path("qa/cli.py") or path.parts[:2] == ("qa", "page") for path in importers)
+    assert Path("qa/cli.py") in importers
 
 
 def test_the_list_of_layers_is_of_all_files() -> None:

@@ -102,7 +102,7 @@ def evaluate(
         questions: a file or folder, a loaded set, or a list of questions.
         settings: how many passages are shown, what a ranking is judged by, further measures.
         out: the folder for the run's files; without it they are temporary and go with the report.
-        resume: go on with the run in `out` that was stopped.
+        resume: go on with the run in `out` that was stopped; without one, start it.
         on_progress: hears how far it is after every batch.
 
     Raises:
@@ -248,9 +248,9 @@ def _run(
     report = Report.in_folder(out)
     folder = report.folder
     measures = parse(dict.fromkeys((*RANKING, *header["settings"]["measures"])))
-    done = folder.resume(header) if resume else set()
-    if not resume:
-        folder.start(header)
+    done = folder.resume(header) if resume and folder.exists() else set()
+    if not done:
+        folder.start(header, over=resume)
     started, began, new = now(), time.perf_counter(), 0
     for batch in batches(question for question in questions if question.id not in done):
         results = ask(batch)

@@ -43,8 +43,12 @@ class RunFolder:
             )
         return dict(found)
 
-    def start(self, header: Mapping[str, Any]) -> None:
-        """Make room for a new run; a complete one that stands there is replaced.
+    def exists(self) -> bool:
+        """Is there a run?"""
+        return (self.path / SUMMARY).exists()
+
+    def start(self, header: Mapping[str, Any], *, over: bool = False) -> None:
+        """Make room for a new run; a complete one that stands there is replaced, and a stopped one if it may be.
 
         Raises:
             QuestionsError: an incomplete run or other files are there, or nothing can be written.
@@ -52,7 +56,7 @@ class RunFolder:
         try:
             if self.path.exists() and (not self.path.is_dir() or self._foreign()):
                 raise QuestionsError(f"{self.path} is not an empty folder: choose another one for the run (--out DIR)")
-            if (self.path / SUMMARY).exists() and not self.summary()["complete"]:
+            if self.exists() and not over and not self.summary()["complete"]:
                 raise QuestionsError(
                     f"{self.path} holds a run that was stopped: add --resume to go on with it, or delete the folder"
                 )
