@@ -22,7 +22,7 @@ import qa
 from benchmarks.references import bm25s_plain, minilm
 from embeddings import Encoder
 from qa.evaluation import Question, QuestionSet, Report, Settings, evaluate, evaluate_run, load_questions
-from qa.evaluation.text import collapsed, holds
+from qa.evaluation.text import collapsed, holds, wanted
 from qa.retrieval import weight_of
 
 HERE = Path(__file__).parent
@@ -228,7 +228,7 @@ def answers(bench: Bench) -> Lines:
         first = quoted = 0
         for record in report.records():
             texts = [collapsed(sentence["text"]) for sentence in record["answer"]]
-            gold = [collapsed(answer) for answer in record["gold"]["answers"]]
+            gold = [wanted(answer) for answer in record["gold"]["answers"]]
             first += bool(texts) and any(holds(texts[0], answer) for answer in gold)
             quoted += len(texts)
         count = report.summary["asked"]

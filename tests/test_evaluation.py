@@ -205,8 +205,8 @@ def test_a_failure_shows_the_gold_passage_beside_the_best_wrong_one(library: qa.
     assert record["rank"] is None
 
 
-def test_gold_is_found_by_file_name_and_by_stem(library: qa.Library) -> None:
-    for name in ("handbook.md", "handbook"):
+def test_gold_is_found_by_path_by_file_name_and_by_stem(library: qa.Library) -> None:
+    for name in ("handbook.md", "handbook", "/home/me/files/handbook.md", "files\\handbook.md"):
         question = replace(QUESTIONS[0], sources={name: 1})
         (record,) = evaluate(library, [question]).records()
         assert record["rank"] == 1

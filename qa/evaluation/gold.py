@@ -12,7 +12,7 @@ import numpy as np
 
 from qa.answering import Searched, cite
 from qa.evaluation.runs import label_of
-from qa.evaluation.text import collapsed, holds, spans
+from qa.evaluation.text import collapsed, holds, spans, wanted
 from qa.evaluation.types import Question, Unit
 from qa.language import terms
 from qa.library import Library
@@ -36,7 +36,7 @@ class Target:
     """What counts as an answer to a question in this library.
 
     `documents` are the rows of its gold sources (empty: any may answer), `spans` the places of its gold passages,
-    `answers` its answer strings, collapsed, `grades` the grade of each label of the judged ranking.
+    `answers` its answer strings, `wanted`, `grades` the grade of each label of the judged ranking.
     """
 
     by: JudgedBy | None
@@ -76,27 +76,33 @@ class Judge:
     # What a question wants
 
     def documents_of(self, source: str) -> frozenset[int]:
-        """The documents that a gold source means: that source, or the only one with that file name, or that stem."""
-        found = self._by_name.get(source, set())
+        """The documents that a gold source means: that source, or the only one that a shorter end of its path, its file
+        name or its stem names."""
         if source in self._exact:
-            return frozenset(document for document in found if source in self.sources[document])
-        return frozenset(found) if len(found) == 1 else frozenset()
+            return frozenset(one for one in self._by_name[source] if source in self.sources[one])
+        parts = PurePath(source.replace("\\", "/")).parts
+        ends = ["/".join(parts[first:]) for first in range(len(parts))]
+        for name in (source, *ends, PurePath(parts[-1]).stem):
+            found = self._by_name.get(name, set())
+            if len(found) == 1:
+                return frozenset(found)
+        return frozenset()
 
     def target(self, question: Question) -> Target:
         """What counts as an answer to a question."""
         if question.answerable is False:
             return Target(None)
-        wanted = {source: grade for source, grade in question.sources.items() if grade > 0}
-        documents = frozenset().union(*(self.documents_of(source) for source in wanted))
-        answers = tuple(filter(None, map(collapsed, question.answers)))
+        named = {source: grade for source, grade in question.sources.items() if grade > 0}
+        documents = frozenset().union(*(self.documents_of(source) for source in named))
+        answers = tuple(filter(None, map(wanted, question.answers)))
         located = [self._locate(passage, documents) for passage in question.passages]
         found = tuple(span for span in located if span is not None)
         grades = self._grades(question, located)
-        if wanted and not documents:
+        if named and not documents:
             return Target(_first_of(question), grades=grades, missing=True)
         if found:
             return Target("passage", frozenset(span[0] for span in found), found, grades=grades)
-        if question.passages and not wanted:
+        if question.passages and not named:
             return Target("passage", grades=grades, missing=True)
         if answers and (not documents or any(self.document_holds(document, answers) for document in documents)):
             return Target("answer", documents, answers=answers, grades=grades)
@@ -151,7 +157,7 @@ class Judge:
         return list(dict.fromkeys(documents))[:_LIKELY]
 
     def document_holds(self, document: int, answers: Sequence[str]) -> bool:
-        """Does a document's text hold one of the answers, all of them `collapsed`?"""
+        """Does a document's text hold one of the answers, all of them `wanted`?"""
         return any(holds(self._whole(document), answer) for answer in answers)
 
     # What a passage gives
@@ -193,10 +199,10 @@ class Judge:
 
     def answer_depth(self, ranking: Sequence[int], answers: Sequence[str], depth: int) -> int | None:
         """The rank of the first of `depth` passage rows whose text holds an answer string."""
-        wanted = [collapsed(answer) for answer in answers]
+        gold = [wanted(answer) for answer in answers]
         for rank, row in enumerate(ranking[:depth], 1):
             text = self._collapsed(int(self.current.lexical.ids[row]))
-            if any(holds(text, answer) for answer in wanted):
+            if any(holds(text, answer) for answer in gold):
                 return rank
         return None
 

@@ -12,7 +12,7 @@ from qa.errors import CitationError, LibraryError
 from qa.evaluation.failures import failure
 from qa.evaluation.gold import Judge, Target
 from qa.evaluation.measures import ANSWER_AT
-from qa.evaluation.text import collapsed, exact_match, holds, token_f1
+from qa.evaluation.text import collapsed, exact_match, holds, token_f1, wanted
 from qa.evaluation.types import Question, Record
 from qa.library import Library
 from qa.types import Answer, Citation
@@ -82,10 +82,10 @@ def _answer_measures(judge: Judge, question: Question, rows: Sequence[int], answ
     depth = judge.answer_depth(rows, question.answers, max(ANSWER_AT))
     quoted = [sentence.text for sentence in answer.sentences]
     texts = [collapsed(text) for text in quoted]
-    wanted = [collapsed(gold) for gold in question.answers]
+    gold = [wanted(answer) for answer in question.answers]
     return {
         **{f"Answer@{k}": float(depth is not None and depth <= k) for k in ANSWER_AT},
-        "Quoted": float(any(holds(text, gold) for text in texts for gold in wanted)),
+        "Quoted": float(any(holds(text, answer) for text in texts for answer in gold)),
         "EM": exact_match(quoted[0], question.answers) if quoted else 0.0,
         "F1": token_f1(quoted[0], question.answers) if quoted else 0.0,
     }

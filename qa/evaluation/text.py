@@ -11,13 +11,26 @@ _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _CHARACTER_IS_WORD = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
 
 
+# Typed quotation marks and dashes for printed ones; Markdown's emphasis and code marks stand for nothing.
+_PLAIN = str.maketrans("‘’‚‛“”„‟–—−‐‑", "'" * 4 + '"' * 4 + "-" * 5, "*`\u00ad\u200b")
+_AROUND = " .,;:!?…\"'()[]«»。、，；：！？"
+
+
 def collapsed(text: str) -> str:
-    """Text without what a string match should not depend on: case, white space, compatibility forms."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    """Text without what a string match should not depend on: case, white space, the kind of quotation marks and dashes,
+    Markdown's emphasis, compatibility forms."""
+    return " ".join(unicodedata.normalize("NFKC", text.translate(_PLAIN)).casefold().split())
+
+
+def wanted(answer: str) -> str:
+    """A gold answer as it is looked for: `collapsed`, without the punctuation around it, such as a full stop that was
+    copied with it."""
+    plain = collapsed(answer)
+    return plain.strip(_AROUND) or plain
 
 
 def holds(text: str, answer: str) -> bool:
-    """Does a text hold an answer at the edges of words? Both are `collapsed`. "5" is not in "1995"."""
+    """Does a text, `collapsed`, hold an answer, `wanted`, at the edges of words? "5" is not in "1995"."""
     place = text.find(answer) if answer else -1
     while place >= 0:
         end = place + len(answer)
