@@ -119,6 +119,8 @@ ROWS = (
     {"question": "How?", "answerable": False},
     {"question": "Which?", "answerable": True, "history": ["One?", "One?"]},
     {"question": "Whose?", "answers": [], "sources": []},
+    {"question": "What year?", "answer": 1912},
+    {"question": "Which year?", "context": "In 1912.", "answers": {"text": ["1912"], "answer_start": [3]}},
 )
 READ = [
     Question("70", "Who?", ("Ann",), {"a.txt": 1}, (2,), answerable=True),
@@ -129,6 +131,8 @@ READ = [
     Question("6", "How?", answerable=False),
     Question("7", "Which?", history=("One?", "One?"), answerable=True),
     Question("8", "Whose?"),
+    Question("9", "What year?", ("1912",), answerable=True),
+    Question("10", "Which year?", ("1912",), passages=("In 1912.",), answerable=True),
 ]
 
 
@@ -137,7 +141,7 @@ def test_json_lines_with_partial_gold(tmp_path: Path, name: str) -> None:
     read = load_questions(write_json(tmp_path / name, *ROWS))
     assert list(read) == READ
     assert list(read) == READ, "a second iteration reads the same"
-    assert (len(read), read.count, read.answerable, read.unanswerable) == (8, 8, 4, 2)
+    assert (len(read), read.count, read.answerable, read.unanswerable) == (10, 10, 6, 2)
     assert (read.has_sources, read.has_pages, read.has_passages, read.has_answers) == (True, True, True, True)
     assert (read.format, read.path, read.name) == ("jsonl", tmp_path / name, name)
 
@@ -169,7 +173,7 @@ rows = st.fixed_dictionaries(
         "page": st.lists(st.integers(1, 10_000), unique=True, max_size=3),
         "passage": st.lists(texts, max_size=3),
         "kind": texts.map(str.strip),
-        "history": st.lists(texts, max_size=3),
+        "history": st.lists(texts.map(str.strip), max_size=3),
         "answerable": st.booleans(),
     },
 )
@@ -464,8 +468,13 @@ BAD = [
     ("q.jsonl", '{"question": "A?", "id": true}', "{}, line 1: expected id as a string, came True: repair it"),
     (
         "q.jsonl",
-        '{"question": "A?", "answers": [1912]}',
-        "{}, line 1: expected answers as a string or a list of strings, came [1912]: repair it",
+        '{"question": "A?", "answers": [true]}',
+        "{}, line 1: expected answers as a string or a list of strings, came [True]: repair it",
+    ),
+    (
+        "q.jsonl",
+        json.dumps({"question": "A?", "history": ["B?", "c" * 4_001]}),
+        "{}, line 1: expected a question of up to 4,000 characters, came 4,001: shorten it",
     ),
     (
         "q.jsonl",
@@ -513,8 +522,8 @@ BAD = [
     ),
     (
         "q.json",
-        squad({"paragraphs": [paragraph("T"), paragraph("U", ASKED, {"question": "A?", "answers": [{"text": 3}]})]}),
-        "{}, data[0].paragraphs[1].qas[1]: expected answers as a string or a list of strings, came [3]: repair it",
+        squad({"paragraphs": [paragraph("T"), paragraph("U", ASKED, {"question": "A?", "answers": [{"text": []}]})]}),
+        "{}, data[0].paragraphs[1].qas[1]: expected answers as a string or a list of strings, came [[]]: repair it",
     ),
     (
         "q.json",

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
+from qa.answering import answer
 from qa.errors import QuestionsError
 from qa.evaluation.folder import FORMAT
 from qa.evaluation.gold import Judge
@@ -23,8 +24,9 @@ from qa.evaluation.reported import Report
 from qa.evaluation.runs import RunFile, label_of, run_lines, strictly_decreasing
 from qa.evaluation.summary import latency, summarised
 from qa.evaluation.types import EvaluationProgress, Question, Record, Settings, Unit
-from qa.library import MOST_HITS, Library
+from qa.library import LONGEST_QUESTION, MOST_HITS, Library
 from qa.store import now
+from qa.types import Turn
 
 BATCH = 64
 """Questions encoded together and written at once; what a crash loses at most."""
@@ -72,6 +74,12 @@ class ListedQuestions:
         if len(set(ids)) != len(ids):
             twice = next(one for one in ids if ids.count(one) > 1)
             raise QuestionsError(f"the id {twice!r} is there twice: give every question its own")
+        for question in self._questions:
+            if not all(0 < len(text.strip()) <= LONGEST_QUESTION for text in (question.text, *question.history)):
+                raise QuestionsError(
+                    f"question {question.id!r}: expected a question and earlier ones of 1 to {LONGEST_QUESTION:,} "
+                    "characters each"
+                )
         self.name, self.format = "questions", "python"
         rows = json.dumps([asdict(question) for question in self._questions], sort_keys=True)
         self.sha256 = hashlib.sha256(rows.encode("utf-8", "replace")).hexdigest()
@@ -120,7 +128,7 @@ def evaluate(
         searches = library.search(
             [question.text for question in batch],
             chosen.k,
-            turns=[question.history for question in batch],
+            turns=_turns(library, batch, chosen),
             dense_weight=chosen.dense_weight,
         )
         if library.store.generation() != judge.current.generation:
@@ -162,6 +170,23 @@ def evaluate_run(
         return [_judged_ranking(question, file.ranking(question.id), unit, chosen.k) for question in batch]
 
     return _run(asking, header, ask, timed=lambda: None, out=out, resume=False, on_progress=on_progress)
+
+
+def _turns(library: Library, batch: Sequence[Question], settings: Settings) -> list[list[Turn]]:
+    """The conversation before each question: its earlier questions asked in turn, as on the page, with what they
+    showed."""
+    turns: list[list[Turn]] = [[] for _ in batch]
+    for place in range(max((len(question.history) for question in batch), default=0)):
+        asking = [number for number, question in enumerate(batch) if len(question.history) > place]
+        searches = library.search(
+            [batch[number].history[place] for number in asking],
+            settings.k,
+            turns=[turns[number] for number in asking],
+            dense_weight=settings.dense_weight,
+        )
+        for number, search in zip(asking, searches, strict=True):
+            turns[number].append(answer(library.store, search).turn())
+    return turns
 
 
 def library_digest(library: Library) -> dict[str, Any]:

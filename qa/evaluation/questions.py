@@ -228,11 +228,16 @@ def _question(id_: str, row: Row, place: str) -> Question:
     if not text:
         came = shown(", ".join(name for name, value in row.items() if value))
         raise QuestionsError(f"{place}: expected a question, came a row with {came} only: write it, or drop the row")
-    if len(text) > LONGEST_QUESTION:
+    history = tuple(turn.strip() for turn in _strings(_first(row, formats.HISTORY), "history", place))
+    longest = max(map(len, (text, *history)))
+    if longest > LONGEST_QUESTION:
         raise QuestionsError(
-            f"{place}: expected a question of up to {LONGEST_QUESTION:,} characters, came {len(text):,}: shorten it"
+            f"{place}: expected a question of up to {LONGEST_QUESTION:,} characters, came {longest:,}: shorten it"
         )
-    answers = tuple(dict.fromkeys(_strings(_first(row, formats.ANSWERS), "answers", place)))
+    answers = _first(row, formats.ANSWERS)
+    if isinstance(answers, dict) and "text" in answers:  # SQuAD's rows as the datasets library writes them
+        answers = answers["text"]
+    answers = tuple(dict.fromkeys(_strings(answers, "answers", place)))
     passages = _strings(_first(row, formats.PASSAGES), "passage", place)
     sources = _sources(_first(row, formats.SOURCES), place)
     kind = _string(row.get("kind"), "kind", place).strip()
@@ -246,8 +251,8 @@ def _question(id_: str, row: Row, place: str) -> Question:
         pages=_pages(_first(row, formats.PAGES), place),
         passages=passages,
         kind=kind,
-        history=_strings(_first(row, formats.HISTORY), "history", place),
-        answerable=False if kind == UNANSWERABLE or said is False else True if gold or said else None,
+        history=history,
+        answerable=False if kind.casefold() == UNANSWERABLE or said is False else True if gold or said else None,
     )
 
 
@@ -273,10 +278,13 @@ def _string(value: object, name: str, place: str) -> str:
 
 
 def _strings(value: object, name: str, place: str) -> tuple[str, ...]:
-    """A string or a list of them, those that are not empty."""
+    """A string or a list of them, those that are not empty; numbers are written out."""
     if value is None:
         return ()
-    items = value if isinstance(value, list) else [value]
+    items = [
+        str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item
+        for item in (value if isinstance(value, list) else [value])
+    ]
     if not all(isinstance(item, str) for item in items):
         raise QuestionsError(
             f"{place}: expected {name} as a string or a list of strings, came {shown(value)}: repair it"
