@@ -570,6 +570,17 @@ def test_squad_is_built_and_evaluated_by_one_command(
     assert "report: out/report.html" in capsys.readouterr().out
 
 
+def test_the_projects_own_docs_answer_their_questions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = Path(__file__).parent.parent
+    where = ("--library", str(tmp_path / "lib"))
+    assert run("index", str(root / "docs"), *where) == 0
+    bounds = ("--fail-under", "Answer@5=0.85", "--fail-under", "Rejected=1", "--fail-under", "CitationExact=1")
+    code = run("eval", str(root / "benchmarks" / "docs.csv"), *where, *bounds)
+    told = capsys.readouterr()
+    assert code == 0, told.err
+    assert "20 questions of docs.csv" in told.out
+
+
 def test_tune_writes_only_when_asked(library: qa.Library, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     questions, where = str(files / "questions.jsonl"), ("--library", str(library.path))
     assert run("tune", questions, *where) == 0
