@@ -59,6 +59,18 @@ The zebra permit <script>window.__ran=3</script> costs ${window.__ran=4} {{value
 <details open ontoggle=window.__ran=7><svg onload=window.__ran=8></svg><iframe srcdoc="<script>parent.__ran=9</script>">
 """
 
+CONTRAST = """(element) => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (text) => rgb(text).slice(0, 3).map((v) => v / 255)
+    .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  let under = element;
+  while (under && (rgb(getComputedStyle(under).backgroundColor)[3] ?? 1) === 0) under = under.parentElement;
+  const pair = [getComputedStyle(element).color, getComputedStyle(under).backgroundColor].map(light);
+  return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+}"""
+"""The contrast of an element's text with what is under it, as a script."""
+
 
 def make_library(folder: Path, encoder: Encoder) -> Library:
     """A library of a handbook, a twin of it in another folder, a long text, a giant word and a hostile document.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from browser import ARGUMENTS, CHROMIUM, HOSTILE_NAME, make_library, serving, visiting
+from browser import ARGUMENTS, CHROMIUM, CONTRAST, HOSTILE_NAME, make_library, serving, visiting
 
 from embeddings import Encoder
 from qa import Library
@@ -229,18 +229,6 @@ def test_a_stream_that_closed_too_early_loses_nothing(browser: Browser, address:
         close_next_stream()
         page.locator(".rd-marker").first.click()
         playwright.expect(page.locator("#rd-mark")).to_be_focused()
-
-
-CONTRAST = """(element) => {
-  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
-  const light = (text) => rgb(text).slice(0, 3).map((v) => v / 255)
-    .map((v) => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
-  let under = element;
-  while (under && (rgb(getComputedStyle(under).backgroundColor)[3] ?? 1) === 0) under = under.parentElement;
-  const pair = [getComputedStyle(element).color, getComputedStyle(under).backgroundColor].map(light);
-  return (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
-}"""
 
 
 @pytest.mark.parametrize("dark", [False, True])

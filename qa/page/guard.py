@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 LONGEST_BODY = 1_000_000
 """Bytes of a request; the longest that the page sends is a question."""
+LONGEST_QUESTIONS = 20_000_000
+"""Bytes of a question set to evaluate."""
 
 ROUTES = frozenset(
     (
@@ -32,6 +35,14 @@ ROUTES = frozenset(
 )
 """What the page uses. Everything else that Gradio serves (uploads, files, proxies, calls by name) is closed."""
 FOLDERS = ("/assets/", "/static/", "/gradio_api/heartbeat/")
+_RUN = r"/evaluations/[A-Za-z0-9_-]{24}"
+EVALUATIONS = {
+    re.compile("/evaluations"): ("POST",),
+    re.compile(_RUN): ("GET", "DELETE"),
+    re.compile(rf"{_RUN}/(report\.html|summary\.json|questions\.jsonl|run\.trec)"): ("GET",),
+}
+"""The evaluations' routes with their methods. No other site may link to one of them."""
+REPORT = re.compile(rf"{_RUN}/report\.html")
 
 POLICY = "; ".join(
     (
@@ -57,6 +68,17 @@ HEADERS = (
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
 )
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts"
+)
+# The HTML standard has browsers refuse a page that is sandboxed and asks for an opener policy as well; the link that
+# opens this one gives it no opener.
+REPORT_HEADERS = (
+    (b"content-security-policy", REPORT_POLICY.encode()),
+    *(pair for pair in HEADERS[1:] if pair[0] != b"cross-origin-opener-policy"),
+)
+"""A report's headers: besides the policy that it brings, it has an origin of its own and reaches nothing at all."""
 
 
 class Guard:
@@ -76,7 +98,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 own = {name for name, _ in HEADERS}
                 kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in own]
-                message["headers"] = [*kept, *HEADERS]
+                message["headers"] = [*kept, *(REPORT_HEADERS if REPORT.fullmatch(scope["path"]) else HEADERS)]
             await send(message)
 
         refused = self._refusal(scope)
@@ -100,22 +122,30 @@ class Guard:
             return 403, "requests from other sites are not answered"
         if headers.get(b"sec-fetch-site") == "cross-site" and headers.get(b"sec-fetch-mode") != "navigate":
             return 403, "requests from other sites are not answered"
-        if scope["path"] not in ROUTES and not scope["path"].startswith(FOLDERS):
+        path, method = scope["path"], scope["method"]
+        methods = next((methods for route, methods in EVALUATIONS.items() if route.fullmatch(path)), None)
+        if methods is not None:
+            if headers.get(b"sec-fetch-site", "none") not in ("same-origin", "none"):
+                return 403, "requests from other sites are not answered"
+            if method not in methods:
+                return 405, f"expected {' or '.join(methods)}"
+        elif path not in ROUTES and not path.startswith(FOLDERS):
             return 404, "not found"
-        return _length_refusal(scope["method"], headers)
+        return _length_refusal(method, headers, LONGEST_QUESTIONS if path == "/evaluations" else LONGEST_BODY)
 
     def _served(self, host: str) -> bool:
         name = host_name(host)
         return name in self.hosts or (self.any_address and _is_address(name))
 
 
-def _length_refusal(method: str, headers: dict[bytes, str]) -> tuple[int, str] | None:
+def _length_refusal(method: str, headers: dict[bytes, str], longest: int) -> tuple[int, str] | None:
+    # A body in chunks is as long as it likes, whatever else is said of its length.
+    length = headers.get(b"content-length", "0" if method == "DELETE" else "")
     if method in ("GET", "HEAD", "OPTIONS"):
         return None
-    length = headers.get(b"content-length", "")
-    if not (length.isascii() and length.isdigit()):
+    if b"transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
         return 411, "the request must say its length"
-    return (413, "the request is too long") if len(length) > 9 or int(length) > LONGEST_BODY else None
+    return (413, "the request is too long") if len(length) > 9 or int(length) > longest else None
 
 
 def host_name(host: str) -> str:

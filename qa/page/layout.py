@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from qa import Library
-from qa.page import chat
+from qa.page import chat, evaluation
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -24,7 +24,7 @@ _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"
 
 def head() -> str:
     """The page's style sheet, as part of its head: Gradio's own way breaks selectors that have a comma inside."""
-    style = (_FOLDER / "page.css").read_text(encoding="utf-8")
+    style = "".join((_FOLDER / f"{part}.css").read_text(encoding="utf-8") for part in ("page", "evaluation"))
     icon = f'<link rel="icon" type="image/svg+xml" href="data:image/svg+xml,{quote(_ICON)}">'
     return f'<meta name="color-scheme" content="light dark">{icon}<style>{style}</style>'
 
@@ -45,7 +45,7 @@ def build(library: Library) -> "gr.Blocks":
     """The page for a library. Each visitor's conversation is in a state of its own."""
     import gradio as gr
 
-    script = (_FOLDER / "page.js").read_text(encoding="utf-8")
+    script, evaluating = ((_FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in ("page", "evaluation"))
     start, empty = chat.opening(library), chat.fresh()
 
     def html(value: str | None, elem_id: str, js_on_load: str | None = None) -> gr.HTML:
@@ -60,6 +60,7 @@ def build(library: Library) -> "gr.Blocks":
             with gr.Row(elem_id="rd-bar"):
                 brand = html(start.brand, "rd-name")
                 anew = gr.Button("New chat", elem_id="rd-new", size="sm", min_width=0)
+                gr.Button("Evaluate", elem_id="rd-evaluate", size="sm", min_width=0)
             with gr.Row(elem_id="rd-main"):
                 with gr.Column(elem_id="rd-left"):
                     welcome = html(start.welcome, "rd-start")
@@ -75,6 +76,7 @@ def build(library: Library) -> "gr.Blocks":
                         autofocus=True,
                         elem_id="rd-ask",
                     )
+                    html(evaluation.empty(), "rd-evaluations", evaluating)
                 with gr.Column(elem_id="rd-side"):
                     shelf = html(start.shelf, "rd-library")
                     panel = html(empty.panel, "rd-panel")

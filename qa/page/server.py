@@ -8,14 +8,15 @@ import shutil
 import socket
 import sys
 import tempfile
-import threading
 import webbrowser
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from qa import Library, QAError
+from qa.page.evaluations import Evaluations, start_daemon
 from qa.page.guard import LONGEST_BODY, Guard
+from qa.page.routes import routes
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -39,11 +40,22 @@ def build_app(library: Library, *, host: str = "127.0.0.1") -> FastAPI:
 
     from qa.page import layout
 
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    evaluations = Evaluations(library)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            evaluations.close()
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
 
     @app.get("/health")
     def health() -> dict[str, str]:
         return {"status": "ok"}
+
+    app.router.routes.extend(routes(evaluations))
 
     # With a CORS policy of the parent's, Gradio adds none of its own, which would reflect any origin.
     app.add_middleware(CORSMiddleware, allow_origins=[])
@@ -92,7 +104,7 @@ def serve(library: Library, *, host: str = "127.0.0.1", port: int = 7860, open_b
         listener.listen(128)
         address = url(host, listener.getsockname()[1])
         print(f"Refdesk is at {address} (Ctrl-C stops it)", file=sys.stderr, flush=True)  # noqa: T201
-        threading.Thread(target=_warm, args=(library,), daemon=True).start()
+        start_daemon(_warm, library)
         if open_browser and _has_screen():
             webbrowser.open(address)
         config = uvicorn.Config(
