@@ -12,13 +12,13 @@ from typing import Any
 import ir_measures
 import pandas as pd
 import pytest
+from files_for_tests import lines, pdf
 
 import qa
 from embeddings import Encoder
 from qa.errors import QuestionsError
 from qa.evaluation import Question, Report, Settings, compare, evaluate, tune
 from qa.evaluation.types import EvaluationProgress
-from tests.files_for_tests import lines, pdf
 
 MINERALS = "quartz feldspar mica olivine garnet topaz zircon rutile pyrite galena".split()
 PLACES = "Norway Peru Chile Kenya Nepal Japan Malta Ghana Qatar Yemen".split()

@@ -249,8 +249,8 @@ def test_a_bug_is_told_to_the_terminal_alone(library: Library, monkeypatch: pyte
     monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_value))
     held = Evaluations(library)
     run = held.start("q.csv", QUESTIONS)
-    assert held._thread is not None
-    held._thread.join(20)
+    assert held.thread is not None
+    held.thread.join(20)
     assert run.state == "failed"
     assert "the terminal that runs Refdesk shows what" in run.html
     assert "secret" not in run.html
@@ -268,8 +268,8 @@ def test_closing_stops_and_deletes(library: Library) -> None:
     began = time.monotonic()
     held.close()
     assert time.monotonic() - began < evaluations.CLOSING_SECONDS + 1
-    assert held._thread is not None
-    held._thread.join(20)
+    assert held.thread is not None
+    held.thread.join(20)
     assert run.state == "stopped"
     assert not run.folder.exists()
     assert held.find(run.id) is None

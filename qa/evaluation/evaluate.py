@@ -7,7 +7,8 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import metadata
 from itertools import islice
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 
 from qa.answering import answer
 from qa.errors import QuestionsError
-from qa.evaluation.folder import FORMAT
+from qa.evaluation.folder import FORMAT, RunFolder
 from qa.evaluation.gold import Judge
 from qa.evaluation.judging import DOCUMENTS_SHOWN, asked, judged
 from qa.evaluation.measures import RANKING, Ranking, parse, ranking_measures
@@ -111,7 +112,7 @@ def evaluate(
         settings: how many passages are shown, what a ranking is judged by, further measures.
         out: the folder for the run's files; without it they are temporary and go with the report.
         resume: go on with the run in `out` that was stopped; without one, start it.
-        on_progress: hears how far it is after every batch.
+        on_progress: hears how far it is after every batch, and may stop the run by an exception.
 
     Raises:
         QuestionsError: the questions, the settings or `out` cannot be used; nothing was asked.
@@ -140,10 +141,8 @@ def evaluate(
             done.append((judged(library, judge, question, target, search, labels), target.grades, labels))
         return done
 
-    def timed() -> dict[str, Any] | None:
-        return latency(_times(library, asking, chosen.k))
-
-    return _run(asking, header, ask, timed=timed, out=out, resume=resume, on_progress=on_progress)
+    system = _System(header, ask, partial(_times, library, asking, chosen.k))
+    return _run(asking, system, out, resume=resume, on_progress=on_progress)
 
 
 def evaluate_run(
@@ -169,7 +168,8 @@ def evaluate_run(
     def ask(batch: Sequence[Question]) -> list[Judged]:
         return [_judged_ranking(question, file.ranking(question.id), unit, chosen.k) for question in batch]
 
-    return _run(asking, header, ask, timed=lambda: None, out=out, resume=False, on_progress=on_progress)
+    system = _System(header, ask, lambda _: [])
+    return _run(asking, system, out, resume=False, on_progress=on_progress)
 
 
 def _turns(library: Library, batch: Sequence[Question], settings: Settings) -> list[list[Turn]]:
@@ -259,51 +259,61 @@ def _version(package: str) -> str:
         return "unknown"
 
 
+@dataclass(frozen=True, slots=True)
+class _System:
+    """What is evaluated: what a run is made with, how a batch is answered, and how long single questions take, in
+    milliseconds; that calls its argument after each."""
+
+    header: Mapping[str, Any]
+    ask: Ask
+    times: Callable[[Callable[[], None]], list[float]]
+
+
 def _run(
-    questions: Questions,
-    header: Mapping[str, Any],
-    ask: Ask,
-    *,
-    timed: Callable[[], dict[str, Any] | None],
-    out: str | Path | None,
-    resume: bool,
-    on_progress: OnEvaluation | None,
+    questions: Questions, system: _System, out: str | Path | None, *, resume: bool, on_progress: OnEvaluation | None
 ) -> Report:
     """Ask what is not done yet, write the records, and sum them up."""
     report = Report.in_folder(out)
     folder = report.folder
-    measures = parse(dict.fromkeys((*RANKING, *header["settings"]["measures"])))
-    done = folder.resume(header) if resume and folder.exists() else set()
+    done = folder.resume(system.header) if resume and folder.exists() else set()
     if not done:
-        folder.start(header, over=resume)
+        folder.start(system.header, over=resume)
+    measures = parse(dict.fromkeys((*RANKING, *system.header["settings"]["measures"])))
     started, began, new = now(), time.perf_counter(), 0
-    for batch in batches(question for question in questions if question.id not in done):
-        results = ask(batch)
-        values = ranking_measures(
-            measures,
-            {record["id"]: grades for record, grades, _ in results if grades},
-            {record["id"]: ranking for record, _, ranking in results},
-        )
-        records = [
-            {**record, "measures": {**values.get(record["id"], {}), **record["measures"]}} for record, _, _ in results
-        ]
-        lines = [line for record, _, ranking in results for line in run_lines(record["id"], ranking)]
-        folder.append(records, lines)
-        new += len(batch)
+
+    def tell() -> None:
         if on_progress is not None:
             on_progress(EvaluationProgress(len(done) + new, questions.count, new, time.perf_counter() - began))
+
+    for batch in batches(question for question in questions if question.id not in done):
+        _write(folder, system.ask(batch), measures)
+        new += len(batch)
+        tell()
     seconds = time.perf_counter() - began
     timing = {
         "started": started,
         "seconds": round(seconds, 3),
         "questions_per_second": round(new / seconds, 2) if new else None,
-        "latency": timed(),
+        "latency": latency(system.times(tell)),
     }
-    summary = {**header, "complete": True, **summarised(folder.records()), "timing": timing}
-    if header["library"] is None:
+    summary = {**system.header, "complete": True, **summarised(folder.records()), "timing": timing}
+    if system.header["library"] is None:
         summary["nothing_found"] = None  # another system's scores have no threshold
     report.write(summary)
     return report
+
+
+def _write(folder: RunFolder, answered: Sequence[Judged], measures: Sequence[Any]) -> None:
+    """Measure the rankings of a batch and write its questions."""
+    values = ranking_measures(
+        measures,
+        {record["id"]: grades for record, grades, _ in answered if grades},
+        {record["id"]: ranking for record, _, ranking in answered},
+    )
+    folder.append(
+        [{**record, "measures": {**values.get(record["id"], {}), **record["measures"]}} for record, _, _ in answered],
+        [line for record, _, ranking in answered for line in run_lines(record["id"], ranking)],
+    )
 
 
 def exported(ranking: Ranking) -> list[tuple[str, float]]:
@@ -319,7 +329,7 @@ def batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
         yield batch
 
 
-def _times(library: Library, questions: Questions, k: int) -> list[float]:
+def _times(library: Library, questions: Questions, k: int, tell: Callable[[], None]) -> list[float]:
     """Milliseconds of some questions asked one at a time, spread evenly over the set."""
     every = max(1, questions.count // TIMED)
     some = list(islice((one for place, one in enumerate(questions) if place % every == 0), TIMED))
@@ -328,6 +338,7 @@ def _times(library: Library, questions: Questions, k: int) -> list[float]:
         began = time.perf_counter()
         library.ask(question.text, turns=question.history, k=k)
         times.append((time.perf_counter() - began) * 1e3)
+        tell()
     return times
 
 

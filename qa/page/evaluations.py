@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
-import os
 import re
 import secrets
 import shutil
-import sys
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 from qa import Library, QAError
 from qa.page import evaluation
@@ -71,19 +66,6 @@ class Run:
         }
 
 
-class _Stoppable:
-    """A library that its run cannot use any more when it is to stop: within a question, not after thousands."""
-
-    def __init__(self, library: Library, run: Run) -> None:
-        self._library = library
-        self._run = run
-
-    def __getattr__(self, name: str) -> object:
-        if self._run.stopping:
-            raise _Stopped
-        return getattr(self._library, name)
-
-
 class Evaluations:
     """The evaluations of one server. Whoever knows a run's id may read and stop it; ids cannot be guessed."""
 
@@ -91,7 +73,7 @@ class Evaluations:
         self.library = library
         self._lock = threading.Lock()
         self._runs: dict[str, Run] = {}  # by id, the oldest first
-        self._thread: threading.Thread | None = None
+        self.thread: threading.Thread | None = None
         self._closed = False
 
     def start(self, name: str, content: bytes) -> Run:
@@ -112,7 +94,8 @@ class Evaluations:
             for old in list(self._runs)[:-KEPT]:
                 _delete(self._runs.pop(old).folder)
             file = folder / f"{_UNSAFE.sub('-', PurePath(name).stem)[:_LONGEST_STEM] or 'questions'}{suffix}"
-            self._thread = start_daemon(self._evaluate, run, file, content)
+            self.thread = threading.Thread(target=self._evaluate, args=(run, file, content), daemon=True)
+            self.thread.start()
         return run
 
     def find(self, run_id: str) -> Run | None:
@@ -124,6 +107,10 @@ class Evaluations:
         """Let a run end soon; one that writes its report already is finished all the same."""
         run.stopping = True
 
+    def working(self) -> bool:
+        """Is the thread of a run still at work, maybe after it was stopped?"""
+        return self.thread is not None and self.thread.is_alive()
+
     def close(self) -> None:
         """Stop what is running and delete all runs."""
         with self._lock:
@@ -131,8 +118,8 @@ class Evaluations:
             runs, self._runs = list(self._runs.values()), {}
         for run in runs:
             self.stop(run)
-        if self._thread is not None:
-            self._thread.join(CLOSING_SECONDS)
+        if self.thread is not None:
+            self.thread.join(CLOSING_SECONDS)
         for run in runs:
             _delete(run.folder)
 
@@ -151,11 +138,12 @@ class Evaluations:
 
         def on_progress(progress: EvaluationProgress) -> None:
             run.done, run.total, run.seconds = progress.done, progress.total, progress.seconds
+            if run.stopping:
+                raise _Stopped
 
-        library = cast("Library", _Stoppable(self.library, run))
         try:
             file.write_bytes(content)
-            report = evaluate(library, file, out=files(run), on_progress=on_progress)
+            report = evaluate(self.library, file, out=files(run), on_progress=on_progress)
             html = evaluation.done(run.id, run.name, report.summary, report.failures())
         except _Stopped:
             end(run, "stopped", evaluation.stopped(run.name, run.done, run.total))
@@ -167,22 +155,6 @@ class Evaluations:
                 raise
         else:
             end(run, "done", html)
-
-
-def start_daemon(work: Callable[..., None], *given: object) -> threading.Thread:
-    """Start a thread that the program's end does not wait for, whatever it is doing."""
-    thread = threading.Thread(target=work, args=given, daemon=True)
-    thread.start()
-    atexit.register(_leave, thread)
-    return thread
-
-
-def _leave(thread: threading.Thread) -> None:
-    """End the program at once if a thread still works: Python taken down below torch's code crashes loudly."""
-    if thread.is_alive():
-        with suppress(Exception):
-            sys.stdout.flush()
-        os._exit(0)
 
 
 def end(run: Run, state: State, html: str) -> None:

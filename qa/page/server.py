@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import os
 import shutil
 import socket
 import sys
 import tempfile
+import threading
 import webbrowser
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from qa import Library, QAError
-from qa.page.evaluations import Evaluations, start_daemon
+from qa.page.evaluations import Evaluations
 from qa.page.guard import LONGEST_BODY, Guard
 from qa.page.routes import routes
 
@@ -55,6 +57,7 @@ def build_app(library: Library, *, host: str = "127.0.0.1") -> FastAPI:
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    app.state.evaluations = evaluations
     app.router.routes.extend(routes(evaluations))
 
     # With a CORS policy of the parent's, Gradio adds none of its own, which would reflect any origin.
@@ -104,7 +107,8 @@ def serve(library: Library, *, host: str = "127.0.0.1", port: int = 7860, open_b
         listener.listen(128)
         address = url(host, listener.getsockname()[1])
         print(f"Refdesk is at {address} (Ctrl-C stops it)", file=sys.stderr, flush=True)  # noqa: T201
-        start_daemon(_warm, library)
+        warming = threading.Thread(target=_warm, args=(library,), daemon=True)
+        warming.start()
         if open_browser and _has_screen():
             webbrowser.open(address)
         config = uvicorn.Config(
@@ -112,6 +116,14 @@ def serve(library: Library, *, host: str = "127.0.0.1", port: int = 7860, open_b
         )
         with suppress(KeyboardInterrupt):  # uvicorn raises it again when everything is closed
             uvicorn.Server(config).run(sockets=[listener])
+        if warming.is_alive() or app.state.evaluations.working():
+            atexit.register(_leave)
+
+
+def _leave() -> None:
+    """End the program at once: Python taken down below a thread in torch's code crashes loudly."""
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def url(host: str, port: int) -> str:
