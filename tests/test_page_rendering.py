@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qa.escape import escape, name, plain
 from qa.page import context, render
-from qa.page.escape import escape, name, plain
 from qa.page.guard import Guard, host_name
 from qa.page.server import url
 from qa.types import Answer, AnswerSentence, Block, BlockKind, Citation, Context, Document, DocumentInfo, Hit, Passage

@@ -6,13 +6,13 @@ import heapq
 import json
 import math
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Generic, TypeVar
 
+from qa import escape
 from qa.evaluation.types import Record
 
 LARGEST = 2_500_000
@@ -45,8 +45,6 @@ CLASSES = {
 """Failure classes with what they mean, the most instructive first: what the ranking did, then what the library or the
 question set lacks."""
 
-_HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
-_JOINERS = "\u200c\u200d"
 _ESCAPED = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 Span = tuple[int, int]
@@ -427,5 +425,5 @@ def plain(text: str, most: int = LONGEST_NAME) -> str:
 
 
 def visible(text: str) -> str:
-    line = " ".join(_clip(text, LONGEST_TEXT).split())
-    return "".join("\ufffd" if unicodedata.category(c) in _HIDDEN and c not in _JOINERS else c for c in line)
+    """A text on one line without characters that nobody sees, `LONGEST_TEXT` characters of it."""
+    return escape.plain(_clip(text, LONGEST_TEXT))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from qa.page.escape import escape, name
+from qa.escape import escape, name
 from qa.page.render import also, counted, flow, place, sentence_case
 from qa.types import Block, Context
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain, groupby, islice, zip_longest
 from typing import Any
 
-from qa.page.escape import escape, name, plain
+from qa.escape import escape, name, plain
 from qa.page.render import counted, sentence_case
 
 MOST_FAILURES = 200

@@ -12,8 +12,8 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from qa import Library, QAError
+from qa.escape import plain
 from qa.page import evaluation
-from qa.page.escape import plain
 
 if TYPE_CHECKING:
     from qa.evaluation import EvaluationProgress

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from qa.page.escape import escape, name, plain
+from qa.escape import escape, name, plain
 from qa.types import Answer, AnswerSentence, Citation, DocumentInfo, Hit, Passage, Strength
 
 LONGEST_SENTENCE = 1_500
