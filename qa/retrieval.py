@@ -28,8 +28,8 @@ SHOWN_PENALTY = 0.1
 NOTHING_FOUND = 0.20
 NOTHING_FOUND_DENSE = 0.325
 """A hit below `NOTHING_FOUND + NOTHING_FOUND_DENSE · weight of the cosine` is weak, and an answer of weak hits is none.
-With half of XQuAD's articles removed this keeps 97 % of the answerable questions in English and rejects 95 % of the
-others; German 93/92, Spanish 99/73, Russian 95/80 (docs/design.md, "Nothing found")."""
+With half of XQuAD's articles removed this keeps 97 % of the answerable questions in English and rejects 97 % of the
+others; German 93/91, Spanish 97/75, Russian 96/78 (docs/quality.md, "Nothing found")."""
 STRONG = 0.15
 """Above that threshold, from where a hit is strong: the first passage is right for 95 % and more of such questions."""
 _CANDIDATES = 200
