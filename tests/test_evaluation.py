@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ir_measures
+import numpy as np
 import pandas as pd
 import pytest
 from files_for_tests import lines, pdf
@@ -18,6 +19,7 @@ import qa
 from embeddings import Encoder
 from qa.errors import QuestionsError
 from qa.evaluation import Question, Report, Settings, compare, evaluate, tune
+from qa.evaluation.tune import GRID, _best_weight, _folds
 from qa.evaluation.types import EvaluationProgress
 
 MINERALS = "quartz feldspar mica olivine garnet topaz zircon rutile pyrite galena".split()
@@ -157,6 +159,19 @@ def test_an_empty_library_and_an_empty_set(tmp_path: Path, encoder: Encoder) -> 
             evaluate(empty, [])
 
 
+def test_questions_of_a_program_are_checked_like_those_of_a_file(library: qa.Library) -> None:
+    loose: Any = Question("a", " Which mineral? ", "quartz", ["quartz-Peru.txt"], history="And feldspar?")  # type: ignore[arg-type]
+    (record,) = evaluate(library, [loose]).records()
+    assert record["gold"]["answers"] == ["quartz"]
+    assert record["gold"]["sources"] == {"quartz-Peru.txt": 1}
+    assert record["history"] == ["And feldspar?"]
+    assert record["answerable"] is True
+    assert "Kept" in record["measures"]
+    for wrong in (Question("", "Who?"), Question("b", ""), Question("c", "Who?", sources={"a": 10**9})):
+        with pytest.raises(QuestionsError, match=r"question '.*': expected"):
+            evaluate(library, [wrong])
+
+
 # Where a question is lost
 
 
@@ -214,6 +229,72 @@ def test_gold_is_found_by_path_by_file_name_and_by_stem(library: qa.Library) -> 
         (record,) = evaluate(library, [question]).records()
         assert record["rank"] == 1
         assert record["measures"]["Success@1"] == 1
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, encoder: Encoder) -> Iterator[qa.Library]:
+    """Two documents with a paragraph in common, one in a folder, one that cannot be read, one with an accent."""
+    shared = "The ferry of the lake leaves the northern pier at nine and carries sixty passengers and their bicycles."
+    files = {
+        "a.md": f"# A\n\nLetters are sorted by hand on Mondays.\n\n{shared}\n",
+        "b.md": f"# B\n\nParcels are weighed in the cellar on Fridays.\n\n{shared}\n",
+        "2020/report.md": "# Report\n\nThe shop opened **three new** branches in Bremen.\n",
+        "A\u0308rger.txt": "The complaint was about the noise of the tram.\n",
+        "2019/report.pdf": "no PDF at all",
+    }
+    for name, text in files.items():
+        (tmp_path / "shelf" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "shelf" / name).write_text(text)
+    with qa.Library.create(tmp_path / "shelf.lib", encoder=encoder) as library:
+        library.sync([tmp_path / "shelf"])
+        yield library
+
+
+@pytest.mark.parametrize("source", ["a.md", "b.md"])
+@pytest.mark.parametrize("by", ["document", "passage"])
+def test_text_in_several_documents_answers_for_each(shelf: qa.Library, source: str, by: Any) -> None:  # noqa: ANN401
+    gold = "The ferry of the lake leaves the northern pier at nine and carries sixty passengers and their bicycles."
+    question = Question("q", "When does the ferry leave the northern pier?", sources={source: 1}, passages=(gold,))
+    (record,) = evaluate(shelf, [question], Settings(by=by)).records()
+    assert (record["rank"], record["failure"]) == (1, None)
+    assert record["measures"]["nDCG@10"] == 1
+    assert record["hits"][0]["relevant"] is True
+
+
+@pytest.mark.parametrize(
+    ("source", "means"),
+    [
+        ("2020/report.md", True),
+        ("report.md", True),
+        ("2019/report.pdf", False),  # that file could not be read
+        ("2019/report.md", False),
+        ("\u00c4rger.txt", None),
+        (".", False),
+    ],
+)
+def test_a_gold_source_never_means_another_file(shelf: qa.Library, source: str, means: bool | None) -> None:
+    question = Question("q", "Where did the shop open new branches?", sources={source: 1})
+    (record,) = evaluate(shelf, [question]).records()
+    if means is None:
+        assert record["failure"] is None or record["failure"]["class"] != "document not in the library"
+    else:
+        assert (record["rank"] == 1) is means
+        assert (record["failure"] is None) is means
+
+
+def test_gold_passages_are_found_through_markup_and_bad_ids_are_not(shelf: qa.Library) -> None:
+    hit = shelf.retrieve("Where did the shop open new branches?")[0]
+    key = hit.passage.document_id
+    for passage, rank in (
+        ("The shop opened three new branches in Bremen.", 1),
+        (f"{key}.50.10", None),
+        (f"{key}.1.99999", None),
+        (f"{key}.999999999999999999999999.3", None),
+    ):
+        question = Question("q", "Where did the shop open new branches?", passages=(passage,))
+        (record,) = evaluate(shelf, [question]).records()
+        assert record["rank"] == rank
+        assert rank or record["failure"]["class"] == "document not in the library"
 
 
 def test_abstractive_answers_are_judged_by_their_source(library: qa.Library) -> None:
@@ -305,8 +386,8 @@ def test_a_run_stopped_at_half_and_resumed_equals_an_undisturbed_one(
     if torn:  # as a power cut leaves it: a ranking without its record, a record cut short
         with (tmp_path / "half" / "run.trec").open("a") as run:
             run.write("q150 Q0 handbook.md 1 0.9 refdesk\nq151 Q0 ha")
-        with (tmp_path / "half" / "questions.jsonl").open("a") as lines:
-            lines.write('{"id": "q150", "questi')
+        records = (tmp_path / "half" / "questions.jsonl").read_text().splitlines(keepends=True)
+        (tmp_path / "half" / "questions.jsonl").write_text("".join(records[:90]) + '{"id": "q150", "questi' + "\0" * 9)
     heard: list[EvaluationProgress] = []
     resumed = evaluate(library, questions, out=tmp_path / "half", resume=True, on_progress=heard.append)
     assert heard[0].done > heard[0].asked > 0
@@ -344,6 +425,16 @@ def test_a_complete_run_is_replaced_and_foreign_files_are_not(library: qa.Librar
     assert (tmp_path / "other" / "letter.txt").read_text() == "dear"
 
 
+def test_a_question_set_with_the_name_of_a_runs_file_is_not_taken_for_it(
+    library: qa.Library, files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (files / "questions.jsonl").read_bytes()
+    where = ("--library", str(library.path), "--out", str(files))
+    assert run("eval", str(files / "questions.jsonl"), *where) == 2
+    assert "is not an empty folder" in capsys.readouterr().err
+    assert (files / "questions.jsonl").read_bytes() == before
+
+
 def test_a_library_that_changes_stops_the_run(tmp_path: Path, encoder: Encoder) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "a.md").write_text(HANDBOOK)
@@ -376,7 +467,7 @@ def test_bad_settings_are_told_before_anything_is_asked(
 
 
 def test_the_same_id_twice_is_told(library: qa.Library) -> None:
-    with pytest.raises(QuestionsError, match="'leave' is there twice"):
+    with pytest.raises(QuestionsError, match="'leave': expected an id of its own, came one that is there twice"):
         evaluate(library, [QUESTIONS[0], QUESTIONS[0]])
 
 
@@ -428,9 +519,23 @@ def test_runs_of_other_questions_compare_over_those_in_common(library: qa.Librar
     a, b = evaluate(library, spread(20)), evaluate(library, spread(10))
     (comparison,) = compare(a, b)
     assert comparison.differences[0].n == 10
-    assert any("question sets differ" in note for note in comparison.notes)
+    assert any("question sets differ (20 and 10 questions)" in note for note in comparison.notes)
     with pytest.raises(QuestionsError, match="no question in common"):
         compare(a, evaluate(library, QUESTIONS))
+
+
+def test_the_same_id_is_not_the_same_question(library: qa.Library) -> None:
+    a = [replace(question, id=str(n)) for n, question in enumerate(spread(6))]
+    moved = [Question("0", "What is new?"), *(replace(one, id=str(n + 1)) for n, one in enumerate(spread(6)))]
+    with pytest.raises(QuestionsError, match="no question in common"):
+        compare(evaluate(library, a), evaluate(library, moved))
+
+
+def test_a_stopped_run_is_not_compared(library: qa.Library, tmp_path: Path) -> None:
+    with pytest.raises(StoppedError):
+        evaluate(library, many(100), out=tmp_path / "run", on_progress=stop_after(1))
+    with pytest.raises(QuestionsError, match="was stopped: go on with it"):
+        compare(Report.open(tmp_path / "run"), evaluate(library, many(100)))
 
 
 # Tuning
@@ -479,6 +584,22 @@ def test_the_threshold_keeps_what_was_asked_of_it(library: qa.Library) -> None:
     assert fit.rejected[0].n == 40
     assert fit.kept[1].low <= 0.9 <= fit.kept[1].high
     assert fit.rejected[1].mean > 0.9
+
+
+def test_a_single_question_moves_no_weight() -> None:
+    rr = np.zeros((40, len(GRID) + 1))
+    assert _best_weight(rr) == len(GRID)
+    rr[7, 9] = 0.5
+    assert _best_weight(rr) == len(GRID)
+    rr[:30, 9] = 0.5
+    assert _best_weight(rr) == 9
+
+
+def test_questions_with_a_document_in_common_share_a_fold() -> None:
+    held = [frozenset({1, 2}), frozenset({3}), frozenset({2, 3}), frozenset(), *(frozenset({n}) for n in range(9, 60))]
+    folds = _folds(held)
+    assert folds[0] == folds[1] == folds[2]
+    assert set(folds.tolist()) == {0, 1, 2, 3, 4}
 
 
 def test_too_few_questions_are_told(library: qa.Library) -> None:
@@ -534,6 +655,9 @@ def test_the_gate_has_its_own_exit_code(library: qa.Library, files: Path, capsys
         (["-k", "0"], "k is 0"),
         (["--build", "paragraphs"], "expected SQuAD or BEIR, which hold documents"),
         (["--run", "absent.trec"], "cannot be read"),
+        (["--compare", "questions.jsonl"], "is a file, not the folder of a run"),
+        (["--out", "same", "--baseline", "same"], "is compared with and written to"),
+        (["--out", "."], "is not an empty folder"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from itertools import pairwise
 from pathlib import Path
 
 import ir_measures
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from qa.errors import QuestionsError
 from qa.evaluation import Question, Settings, evaluate_run
-from qa.evaluation.measures import RANKING, parse
+from qa.evaluation.measures import RANKING, parse, ranking_measures
 from qa.evaluation.runs import RunFile, label_of, run_lines, strictly_decreasing
 from qa.evaluation.text import collapsed, exact_match, holds, spans, token_f1, wanted
 
@@ -46,13 +47,14 @@ def judged_runs(draw: st.DrawFn) -> tuple[Grades, Run]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_our_numbers_are_ir_measures_own(case: tuple[Grades, Run]) -> None:
     grades, run = case
+    assume(any(run.values()))
     questions = [Question(name, f"question {name}", sources=gold) for name, gold in grades.items()]
     qrels = [ir_measures.Qrel(q, label, grade) for q, gold in grades.items() for label, grade in gold.items()]
     docs = [ir_measures.ScoredDoc(q, label, score) for q, ranked in run.items() for label, score in ranked]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.trec"
         lines = [line for name, ranked in run.items() for line in run_lines(name, ranked)]
-        file.write_text("".join(lines) or "none Q0 d0 1 1.0 x\n")
+        file.write_text("".join(lines))
         report = evaluate_run(file, questions, Settings(measures=("P@3", "nDCG@3", "AP@5")))
         values = {record["id"]: record["measures"] for record in report.records()}
         means = {name: measured.mean for name, measured in report.measures.items()}
@@ -68,12 +70,13 @@ def test_our_numbers_are_ir_measures_own(case: tuple[Grades, Run]) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_without_ties_they_are_the_textbooks(case: tuple[Grades, Run]) -> None:
     grades, run = case
+    assume(any(run.values()))
     untied = {name: [(label, float(-place)) for place, (label, _) in enumerate(ranked)] for name, ranked in run.items()}
     questions = [Question(name, f"question {name}", sources=gold) for name, gold in grades.items()]
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "run.trec"
         lines = [line for name, ranked in untied.items() for line in run_lines(name, ranked)]
-        file.write_text("".join(lines) or "none Q0 d0 1 1.0 x\n")
+        file.write_text("".join(lines))
         report = evaluate_run(file, questions)
         values = {record["id"]: record["measures"] for record in report.records()}
     for name, gold in grades.items():
@@ -92,6 +95,13 @@ def test_without_ties_they_are_the_textbooks(case: tuple[Grades, Run]) -> None:
         )
         assert values[name]["AP"] == pytest.approx(sum(precisions) / total if total else 0)
         assert values[name]["Success@1"] == float(any(relevant[:1]))
+
+
+def test_names_that_the_reference_cannot_hold_do_no_harm() -> None:
+    gold = {"a\0b": {"x\0": 1}, "a\0c": {"y": 1}, "\ud800": {"\udfff": 2}}
+    rankings = {"a\0b": [("x\0", 1.0)], "\ud800": [("z", 2.0), ("\udfff", 1.0)]}
+    values = ranking_measures(parse(["RR@10"]), gold, rankings)
+    assert values == {"a\0b": {"RR@10": 1.0}, "a\0c": {"RR@10": 0.0}, "\ud800": {"RR@10": 0.5}}
 
 
 @pytest.mark.parametrize("name", ["nDGC@10", "nDCG@", "", "AP; import os", "__class__"])
@@ -130,6 +140,33 @@ def test_bad_runs_are_named_by_line(tmp_path: Path, content: str, told: str) -> 
     assert "\n" not in str(caught.value)
 
 
+def test_runs_of_windows_programs_are_read_or_named(tmp_path: Path) -> None:
+    file = tmp_path / "run.trec"
+    file.write_bytes(b"\xef\xbb\xbfa Q0 x 1 2.0 s\r\na Q0 y 2 1.0 s\r\n")
+    assert RunFile.open(file).ranking("a") == [("x", 2.0), ("y", 1.0)]
+    file.write_text("a Q0 x 1 2.0 s\n", encoding="utf-16")
+    with pytest.raises(QuestionsError, match="in UTF-16: save it as UTF-8"):
+        RunFile.open(file)
+
+
+def test_a_run_of_other_questions_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "run.trec"
+    file.write_text("zzq1 Q0 x 1 2.0 s\n")
+    with pytest.raises(QuestionsError, match="their ids must be the same"):
+        evaluate_run(file, [Question("q1", "Who?", sources={"x": 1})])
+
+
+@pytest.mark.parametrize(
+    ("gold", "label"),
+    [("a.txt", "a.txt"), ("a", "a.txt"), ("a.txt", "a"), ("docs/a.txt", "a.txt"), ("b c.txt", "b%20c.txt")],
+)
+def test_labels_of_a_run_are_matched_as_sources_are(tmp_path: Path, gold: str, label: str) -> None:
+    file = tmp_path / "run.trec"
+    file.write_text(f"q Q0 other.md 1 3.0 s\nq Q0 {label} 2 2.0 s\n")
+    report = evaluate_run(file, [Question("q", "Who?", sources={gold: 1})])
+    assert report.measures["RR@10"].mean == 0.5
+
+
 def test_exported_scores_strictly_decrease() -> None:
     scores = strictly_decreasing([0.5, 0.5, 0.5, 0.4999999, 0.1])
     assert all(a > b for a, b in pairwise(scores))
@@ -150,6 +187,13 @@ def test_sources_with_spaces_keep_a_line_in_six_parts() -> None:
     [
         ("It opened in 1995.", "1995", True),
         ("It opened in 1995.", "5", False),
+        ("It is 1.5 m long", "5", False),
+        ("It is 1.5 m long", "1.5", True),
+        ("24,000 people came", "24", False),
+        ("in version 4", ".4", False),
+        ("the weight is .4 there", ".4", True),
+        ("an mp4 file", "4", False),
+        ("24km away", "24", True),
         ("the  Articles 2\nand 4 apply", "articles 2 and 4", True),
         ("Breakfast is at eight", "fast", False),
         ("在苹果公司工作", "苹果", True),
@@ -171,6 +215,15 @@ def test_spans_are_places_of_the_text_as_it_is() -> None:
     text = "One.\nfive\n days and Five days"
     assert [text[start:end] for start, end in spans(text, "five days")] == ["five\n days", "Five days"]
     assert list(spans(text, "  ")) == []
+    assert list(spans("It opened **three new** shops", "opened three new shops")) == [(3, 29)]
+    assert list(spans("He said “no”", '"no"')) == [(8, 12)]
+    assert list(spans("1995 and 5", "5", whole_words=True)) == [(9, 10)]
+
+
+def test_many_marks_take_no_longer_than_their_number() -> None:
+    began = time.process_time()
+    assert list(spans("a" + "* " * 50_000 + "c", "a b c")) == []
+    assert time.process_time() - began < 2
 
 
 def test_exact_match_and_f1_are_squads() -> None:

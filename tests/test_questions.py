@@ -119,8 +119,9 @@ ROWS = (
     {"question": "How?", "answerable": False},
     {"question": "Which?", "answerable": True, "history": ["One?", "One?"]},
     {"question": "Whose?", "answers": [], "sources": []},
-    {"question": "What year?", "answer": 1912},
+    {"question": "What year?", "answer": 1912, "source": float("nan"), "history": float("nan")},
     {"question": "Which year?", "context": "In 1912.", "answers": {"text": ["1912"], "answer_start": [3]}},
+    {"question": "Which day?", "context": "In 1912.", "answers": {"text": [], "answer_start": []}},
 )
 READ = [
     Question("70", "Who?", ("Ann",), {"a.txt": 1}, (2,), answerable=True),
@@ -133,6 +134,7 @@ READ = [
     Question("8", "Whose?"),
     Question("9", "What year?", ("1912",), answerable=True),
     Question("10", "Which year?", ("1912",), passages=("In 1912.",), answerable=True),
+    Question("11", "Which day?", answerable=False),
 ]
 
 
@@ -141,7 +143,7 @@ def test_json_lines_with_partial_gold(tmp_path: Path, name: str) -> None:
     read = load_questions(write_json(tmp_path / name, *ROWS))
     assert list(read) == READ
     assert list(read) == READ, "a second iteration reads the same"
-    assert (len(read), read.count, read.answerable, read.unanswerable) == (10, 10, 6, 2)
+    assert (len(read), read.count, read.answerable, read.unanswerable) == (11, 11, 6, 3)
     assert (read.has_sources, read.has_pages, read.has_passages, read.has_answers) == (True, True, True, True)
     assert (read.format, read.path, read.name) == ("jsonl", tmp_path / name, name)
 
@@ -479,12 +481,12 @@ BAD = [
     (
         "q.jsonl",
         '{"question": "A?", "sources": {"a": -1}}',
-        "{}, line 1: expected grades of sources as 0, 1, 2 …, came -1: repair it",
+        "{}, line 1: expected grades of sources as 0, 1, 2 … up to 100, came -1: repair it",
     ),
     (
         "q.jsonl",
         '{"question": "A?", "sources": {"a": "1"}}',
-        "{}, line 1: expected grades of sources as 0, 1, 2 …, came '1': repair it",
+        "{}, line 1: expected grades of sources as 0, 1, 2 … up to 100, came '1': repair it",
     ),
     ("q.jsonl", '{"question": "A?", "page": 1.5}', "{}, line 1: expected page as numbers from 1, came 1.5: repair it"),
     (
@@ -596,7 +598,7 @@ def test_a_folder_that_is_no_beir_folder(beir: Path, name: str) -> None:
             "{}, line 2: expected question, iteration, document and grade, came 'q1 d1': "
             "write these four, or three without the iteration",
         ),
-        ("q1 0 d1 1\nq1 0 d2 high\n", "{}, line 2: expected a whole number as grade, came 'high': repair it"),
+        ("q1 0 d1 1\nq1 0 d2 high\n", "{}, line 2: expected a whole number up to 100 as grade, came 'high': repair it"),
         ("query-id\tcorpus-id\tscore\n", "{}: expected judgements, came none: give a file with a line for each"),
         (
             "q1 0 d1 1\nq1 0 d1 2\n",

@@ -125,6 +125,7 @@ def _eval(arguments: argparse.Namespace, _: object) -> int:
     from qa.evaluation.reported import Report
 
     bounds = [bound(text) for text in arguments.fail_under]
+    _check_folders(arguments)
     others = [Report.open(path) for group in arguments.compare for path in group]
     baseline = Report.open(arguments.baseline) if arguments.baseline else None
     if arguments.questions is None:
@@ -148,9 +149,19 @@ def _eval(arguments: argparse.Namespace, _: object) -> int:
     return GATE if wrong else 0
 
 
+def _check_folders(arguments: argparse.Namespace) -> None:
+    """Are the runs to compare with folders, and none of them the one that is to be written?"""
+    for path in [*(path for group in arguments.compare for path in group), *filter(None, [arguments.baseline])]:
+        if path.is_file():
+            raise QAError(f"{path} is a file, not the folder of a run: name the question set before --compare")
+        if arguments.out and path.resolve() == arguments.out.resolve():
+            raise QAError(f"{path} is compared with and written to: choose another folder for the new run (--out DIR)")
+
+
 def _evaluated(arguments: argparse.Namespace, measures: tuple[str, ...]) -> Report | None:
     """The report of the questions that a command names; None when it was stopped."""
-    from qa.evaluation.evaluate import evaluate, evaluate_run
+    from qa.evaluation.evaluate import evaluate, evaluate_run, unit_of
+    from qa.evaluation.folder import RunFolder
     from qa.evaluation.questions import load_questions
     from qa.evaluation.types import Settings
 
@@ -159,6 +170,9 @@ def _evaluated(arguments: argparse.Namespace, measures: tuple[str, ...]) -> Repo
     for name, needs in (("resume", "out"), ("build", "library")):
         if getattr(arguments, name) and (getattr(arguments, needs) is None or arguments.run_file):
             raise QAError(f"--{name} goes with a run over a library and --{needs}: add it, or leave --{name} out")
+    unit_of(questions, settings)
+    if arguments.out:
+        RunFolder(arguments.out).check(resume=arguments.resume)
     try:
         with _question_bar() as show:
             if arguments.run_file:

@@ -87,9 +87,12 @@ def compare(a: Report, b: Report, *others: Report) -> list[Comparison]:
     All differences are corrected together (Holm), so that many runs and measures do not make chance look like change.
 
     Raises:
-        QuestionsError: two runs have no question in common.
+        QuestionsError: two runs have no question in common, or one was stopped.
     """
-    base = tally(a.records(), ids=True)
+    for report in (a, b, *others):
+        if not report.summary["complete"]:
+            raise QuestionsError(f"the run in {report.folder.path} was stopped: go on with it (--resume) to compare it")
+    base = tally(a.records(), keys=True)
     pairs = [_paired(a, base, report) for report in (b, *others)]
     corrected = iter(holm([p for pair in pairs for p in pair.p_values]))
     return [_comparison(a, pair, [next(corrected) for _ in pair.p_values]) for pair in pairs]
@@ -109,12 +112,13 @@ class _Pair:
 
 
 def _paired(base_report: Report, base: Tally, report: Report) -> _Pair:
-    other = tally(report.records(), ids=True)
-    places = {question: place for place, question in enumerate(other.ids or ())}
-    both = [(place, places[question]) for place, question in enumerate(base.ids or ()) if question in places]
+    other = tally(report.records(), keys=True)
+    places = {key: place for place, key in enumerate(other.keys or ())}
+    both = [(place, places[key]) for place, key in enumerate(base.keys or ()) if key in places]
     if not both:
         raise QuestionsError(
-            f"{base_report.folder.path} and {report.folder.path} have no question in common: compare runs of one set"
+            f"{base_report.folder.path} and {report.folder.path} have no question in common (by id and text): compare "
+            "runs of one set"
         )
     names = [name for name in base.names() if name in other.values]
     rows_a, rows_b = np.array(both).T
@@ -125,7 +129,7 @@ def _paired(base_report: Report, base: Tally, report: Report) -> _Pair:
     a, b = a[:, kept], b[:, kept]
     differences = b - a
     p_values = tuple(randomisation_test(column[~np.isnan(column)]) for column in differences.T)
-    ids = tuple((base.ids or [])[place] for place in rows_a)
+    ids = tuple((base.keys or [])[place].partition("\n")[0] for place in rows_a)
     return _Pair(report, tuple(names[c] for c in kept), ids, a, b, p_values, _notes(base_report, report, len(ids)))
 
 
@@ -133,7 +137,8 @@ def _notes(a: Report, b: Report, common: int) -> tuple[str, ...]:
     """What two runs differ in, apart from their results."""
     notes = []
     if a.summary["questions"]["sha256"] != b.summary["questions"]["sha256"]:
-        notes.append(f"the question sets differ: compared over the {common} questions that both have")
+        counts = f"{a.summary['asked']:,} and {b.summary['asked']:,}"
+        notes.append(f"the question sets differ ({counts} questions): compared over the {common:,} that both have")
     for name in ("settings", "library", "versions"):
         before, after = a.summary.get(name) or {}, b.summary.get(name) or {}
         changes = [

@@ -13,19 +13,22 @@ from importlib import metadata
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 from qa.answering import answer
 from qa.errors import QuestionsError
 from qa.evaluation.folder import FORMAT, RunFolder
+from qa.evaluation.formats import beir_source
 from qa.evaluation.gold import Judge
 from qa.evaluation.judging import DOCUMENTS_SHOWN, asked, judged
 from qa.evaluation.measures import RANKING, Ranking, parse, ranking_measures
-from qa.evaluation.questions import load_questions
+from qa.evaluation.naming import SourceNames
+from qa.evaluation.questions import checked, load_questions
 from qa.evaluation.reported import Report
 from qa.evaluation.runs import RunFile, label_of, run_lines, strictly_decreasing
 from qa.evaluation.summary import latency, summarised
 from qa.evaluation.types import EvaluationProgress, Question, Record, Settings, Unit
-from qa.library import LONGEST_QUESTION, MOST_HITS, Library
+from qa.library import MOST_HITS, Library
 from qa.store import now
 from qa.types import Turn
 
@@ -70,17 +73,7 @@ class ListedQuestions:
     """Questions in memory as a set."""
 
     def __init__(self, questions: Sequence[Question]) -> None:
-        self._questions = tuple(questions)
-        ids = [question.id for question in self._questions]
-        if len(set(ids)) != len(ids):
-            twice = next(one for one in ids if ids.count(one) > 1)
-            raise QuestionsError(f"the id {twice!r} is there twice: give every question its own")
-        for question in self._questions:
-            if not all(0 < len(text.strip()) <= LONGEST_QUESTION for text in (question.text, *question.history)):
-                raise QuestionsError(
-                    f"question {question.id!r}: expected a question and earlier ones of 1 to {LONGEST_QUESTION:,} "
-                    "characters each"
-                )
+        self._questions = checked(questions)
         self.name, self.format = "questions", "python"
         rows = json.dumps([asdict(question) for question in self._questions], sort_keys=True)
         self.sha256 = hashlib.sha256(rows.encode("utf-8", "replace")).hexdigest()
@@ -119,7 +112,7 @@ def evaluate(
     """
     chosen = settings or Settings()
     asking = loaded(questions)
-    unit = _checked(chosen, asking)
+    unit = unit_of(asking, chosen)
     digest = library_digest(library)
     judge = Judge(library, library.snapshot(), unit)
     library.encoder  # noqa: B018  # loaded before the clock starts
@@ -141,7 +134,7 @@ def evaluate(
             done.append((judged(library, judge, question, target, search, labels), target.grades, labels))
         return done
 
-    system = _System(header, ask, partial(_times, library, asking, chosen.k))
+    system = _System(header, ask, partial(_times, library, asking, chosen))
     return _run(asking, system, out, resume=resume, on_progress=on_progress)
 
 
@@ -153,20 +146,24 @@ def evaluate_run(
     out: str | Path | None = None,
     on_progress: OnEvaluation | None = None,
 ) -> Report:
-    """Judge a run in TREC's form that any system made; its labels are compared with the gold sources or passages.
+    """Judge a run in TREC's form that any system made, by its whole length.
 
-    Arguments and errors as in `evaluate`.
+    Its labels are compared with the gold sources as a library's sources are, or with the ids of gold passages; those of
+    a BEIR set may be the ids of its corpus. Other arguments and errors as in `evaluate`.
     """
     chosen = settings or Settings()
     asking = loaded(questions)
-    unit = _checked(chosen, asking)
+    unit = unit_of(asking, chosen)
     if unit == "page":
         raise QuestionsError("a run file is judged by document or by passage, not by page: leave `by` out")
     file = RunFile.open(run)
+    if not any(question.id in file for question in asking):
+        raise QuestionsError(f"run {run} has no question of {asking.name}: their ids must be the same")
     header = _header(asking, chosen, unit, Path(run).name) | {"library": None}
+    named = beir_source if asking.format == "beir" else str
 
     def ask(batch: Sequence[Question]) -> list[Judged]:
-        return [_judged_ranking(question, file.ranking(question.id), unit, chosen.k) for question in batch]
+        return [_judged_ranking(question, file.ranking(question.id), unit, chosen.k, named) for question in batch]
 
     system = _System(header, ask, lambda _: [])
     return _run(asking, system, out, resume=False, on_progress=on_progress)
@@ -190,13 +187,16 @@ def _turns(library: Library, batch: Sequence[Question], settings: Settings) -> l
 
 
 def library_digest(library: Library) -> dict[str, Any]:
-    """What a library's answers depend on: the content of its documents, its encoder, its tuned values."""
+    """What a library's answers depend on: its documents' content and sources, its encoder, its tuned values."""
     status = library.status()
-    keys = sorted(key for _, key, _ in library.store.document_rows())
+    keys = {document: key for document, key, _ in library.store.document_rows()}
+    files = sorted(
+        f"{keys[file.document]} {file.source}" for file in library.store.files() if file.document is not None
+    )
     return {
         "documents": status.documents,
         "passages": status.passages,
-        "sha256": hashlib.sha256("\n".join(keys).encode()).hexdigest(),
+        "sha256": hashlib.sha256("\n".join(files).encode("utf-8", "surrogateescape")).hexdigest(),
         "encoder": status.encoder,
         "fingerprint": status.fingerprint,
         "tuned": {language: asdict(one) for language, one in status.tuned.items()},
@@ -210,8 +210,12 @@ def loaded(questions: str | Path | Questions | list[Question]) -> Questions:
     return ListedQuestions(questions) if isinstance(questions, list | tuple) else questions
 
 
-def _checked(settings: Settings, questions: Questions) -> Unit | None:
-    """What rankings are judged by."""
+def unit_of(questions: Questions, settings: Settings) -> Unit | None:
+    """What rankings are judged by.
+
+    Raises:
+        QuestionsError: the settings are out of range, or the questions do not support them.
+    """
     if not 1 <= settings.k <= MOST_HITS:
         raise QuestionsError(f"k is {settings.k}: expected 1 to {MOST_HITS}")
     if settings.dense_weight is not None and not 0 <= settings.dense_weight <= 1:
@@ -275,7 +279,7 @@ def _run(
     """Ask what is not done yet, write the records, and sum them up."""
     report = Report.in_folder(out)
     folder = report.folder
-    done = folder.resume(system.header) if resume and folder.exists() else set()
+    done = folder.resume(system.header, BATCH) if resume and folder.exists() else set()
     if not done:
         folder.start(system.header, over=resume)
     measures = parse(dict.fromkeys((*RANKING, *system.header["settings"]["measures"])))
@@ -329,22 +333,31 @@ def batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
         yield batch
 
 
-def _times(library: Library, questions: Questions, k: int, tell: Callable[[], None]) -> list[float]:
+def _times(library: Library, questions: Questions, settings: Settings, tell: Callable[[], None]) -> list[float]:
     """Milliseconds of some questions asked one at a time, spread evenly over the set."""
     every = max(1, questions.count // TIMED)
     some = list(islice((one for place, one in enumerate(questions) if place % every == 0), TIMED))
     times = []
     for question in some:
+        turns = _turns(library, [question], settings)
         began = time.perf_counter()
-        library.ask(question.text, turns=question.history, k=k)
+        (search,) = library.search([question.text], settings.k, turns=turns, dense_weight=settings.dense_weight)
+        answer(library.store, search)
         times.append((time.perf_counter() - began) * 1e3)
         tell()
     return times
 
 
-def _judged_ranking(question: Question, ranking: Ranking, unit: Unit | None, k: int) -> Judged:
-    """The record of a question in another system's run."""
-    grades = {label_of(source): grade for source, grade in question.sources.items()}
+def _judged_ranking(
+    question: Question, ranking: Ranking, unit: Unit | None, k: int, named: Callable[[str], str]
+) -> Judged:
+    """The record of a question in another system's run, whose labels are the sources that `named` makes of them."""
+    labels = {named(unquote(label)): label for label, _ in ranking}
+    names = SourceNames(labels)
+    grades: dict[str, int] = {}
+    for source, grade in question.sources.items() if unit != "passage" else ():
+        found = names.matching(source)
+        grades[labels[found[0]] if len(found) == 1 else label_of(source)] = grade
     if unit == "passage":
         grades = {label_of(passage): 1 for passage in question.passages}
     gold = {label for label, grade in grades.items() if grade > 0}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,23 +54,17 @@ class RunFolder:
             QuestionsError: an incomplete run or other files are there, or nothing can be written.
         """
         try:
-            if self.path.exists() and (not self.path.is_dir() or self._foreign()):
-                raise QuestionsError(f"{self.path} is not an empty folder: choose another one for the run (--out DIR)")
-            if self.exists() and not over and not self.summary()["complete"]:
-                raise QuestionsError(
-                    f"{self.path} holds a run that was stopped: add --resume to go on with it, or delete the folder"
-                )
+            self.check(resume=over)
             self.path.mkdir(parents=True, exist_ok=True)
-            for name in (REPORT, SUMMARY, QUESTIONS, RUN):
-                (self.path / name).unlink(missing_ok=True)
             self.write_summary({**header, "complete": False})
-            (self.path / RUN).touch()
-            (self.path / QUESTIONS).touch()
+            (self.path / REPORT).unlink(missing_ok=True)
+            (self.path / RUN).write_text("")
+            (self.path / QUESTIONS).write_text("")
         except OSError as error:
             raise QuestionsError(f"{self.path} cannot be written ({error}): check its permissions and disk") from error
 
-    def resume(self, header: Mapping[str, Any]) -> set[str]:
-        """The ids of the questions that are done, after mending what an interrupted write left.
+    def resume(self, header: Mapping[str, Any], batch: int) -> set[str]:
+        """The ids of the questions that are done in whole batches, after mending what an interrupted write left.
 
         Raises:
             QuestionsError: there is no run, or it was made with something else.
@@ -81,16 +75,16 @@ class RunFolder:
                 raise QuestionsError(
                     f"the run in {self.path} was made with other {name}: choose another folder with --out DIR"
                 )
-        done: set[str] = set()
-        end = 0
-        with (self.path / QUESTIONS).open("rb+") as lines:
-            for line in lines:
-                if not line.endswith(b"\n"):
-                    break
-                done.add(json.loads(line)["id"])
-                end += len(line)
-            lines.truncate(end)
-        self._keep_ranked({label_of(question) for question in done})
+        try:
+            with (self.path / QUESTIONS).open("rb+") as lines:
+                whole = list(_whole(lines))
+                # Only whole batches, so that the rest is encoded in the same ones as in an undisturbed run.
+                kept = whole if len(whole) == before["questions"]["count"] else whole[: len(whole) // batch * batch]
+                lines.truncate(kept[-1][1] if kept else 0)
+            done = {name for name, _ in kept}
+            self._keep_ranked({label_of(question) for question in done})
+        except OSError as error:
+            raise QuestionsError(f"the run in {self.path} cannot be resumed ({error}): delete the folder") from error
         return done
 
     def _keep_ranked(self, done: set[str]) -> None:
@@ -122,6 +116,31 @@ class RunFolder:
         part.write_text(json.dumps(summary, ensure_ascii=False, indent=1), encoding="utf-8")
         os.replace(part, self.path / SUMMARY)
 
+    def check(self, *, resume: bool) -> None:
+        """Can a run be written here, or gone on with?
+
+        Raises:
+            QuestionsError: an incomplete run or other files are there.
+        """
+        if self.path.exists() and (not self.path.is_dir() or self._foreign()):
+            raise QuestionsError(f"{self.path} is not an empty folder: choose another one for the run (--out DIR)")
+        if self.exists() and not resume and not self.summary()["complete"]:
+            raise QuestionsError(
+                f"{self.path} holds a run that was stopped: add --resume to go on with it, or delete the folder"
+            )
+
     def _foreign(self) -> list[str]:
-        own = (QUESTIONS, RUN, SUMMARY, REPORT)
+        """The visible files that no run of ours wrote; without its summary, files with our names are not ours."""
+        own = (QUESTIONS, RUN, SUMMARY, REPORT) if self.exists() else ()
         return [entry.name for entry in self.path.iterdir() if not entry.name.startswith((*own, "."))]
+
+
+def _whole(lines: Iterable[bytes]) -> Iterator[tuple[str, int]]:
+    """(id, end) of each record up to the first that was not written whole."""
+    end = 0
+    for line in lines:
+        end += len(line)
+        try:
+            yield str(json.loads(line)["id"]), end
+        except (ValueError, KeyError, TypeError):
+            return

@@ -25,6 +25,8 @@ Placed = tuple[str, Row]
 
 Qrels = dict[str, dict[str, int]]
 """Question id to document to grade."""
+HIGHEST_GRADE = 100
+"""Usual are 1 to 4. trec_eval's memory grows with the largest one."""
 
 QUESTION = ("question", "query", "text")
 """What the column of the questions may be called, the first one that is there counts. So below."""
@@ -439,8 +441,10 @@ def qrel_lines(path: Path) -> Iterator[tuple[str, str, str, int]]:
                 f"{place}: expected question, iteration, document and grade, came {shown(line.strip())}: "
                 "write these four, or three without the iteration"
             )
-        if re.fullmatch(r"-?[0-9]{1,9}", cells[-1]):
+        if re.fullmatch(r"-?[0-9]{1,9}", cells[-1]) and int(cells[-1]) <= HIGHEST_GRADE:
             yield place, cells[0], cells[-2], max(0, int(cells[-1]))
         elif not (first and len(cells) == 3):
-            raise QuestionsError(f"{place}: expected a whole number as grade, came {shown(cells[-1])}: repair it")
+            raise QuestionsError(
+                f"{place}: expected a whole number up to {HIGHEST_GRADE} as grade, came {shown(cells[-1])}: repair it"
+            )
         first = False

@@ -26,7 +26,7 @@ def bound(text: str) -> Bound:
     """`nDCG@10=0.70` as a bound.
 
     Raises:
-        QuestionsError: it is not a measure's name and a number.
+        QuestionsError: it is not a measure's name and a number, or nothing has that name.
     """
     name, sign, value = text.partition("=")
     try:
@@ -35,18 +35,13 @@ def bound(text: str) -> Bound:
         least = float("nan")
     if not sign or not name.strip() or not math.isfinite(least):
         raise QuestionsError(f"--fail-under got {text!r}: expected MEASURE=NUMBER, such as nDCG@10=0.70")
-    return Bound(name.strip(), least)
+    name = name.strip()
+    return Bound(name if name in (*ORDER, *_SET) else str(parse([name])[0]), least)
 
 
 def further_measures(bounds: Sequence[Bound]) -> list[str]:
-    """The measures that bounds name and a run does not have anyway.
-
-    Raises:
-        QuestionsError: nothing has that name.
-    """
-    names = [one.measure for one in bounds if one.measure not in (*ORDER, *_SET)]
-    parse(names)
-    return names
+    """The measures that bounds name and a run does not have anyway."""
+    return [one.measure for one in bounds if one.measure not in (*ORDER, *_SET)]
 
 
 def values(report: Report) -> dict[str, float]:

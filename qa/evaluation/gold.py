@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import PurePath
 from typing import Any, Literal
 
 import numpy as np
 
 from qa.answering import Searched, cite
+from qa.evaluation.naming import SourceNames
 from qa.evaluation.runs import label_of
 from qa.evaluation.text import collapsed, holds, spans, wanted
 from qa.evaluation.types import Question, Unit
 from qa.language import terms
 from qa.library import Library
 from qa.snapshot import Snapshot
-from qa.store import PassageRow, public_id
+from qa.store import PassageRow
 from qa.types import Passage
 
 JudgedBy = Literal["passage", "answer", "page", "source"]
@@ -35,13 +35,15 @@ Span = tuple[int, int, int]  # document row, start, end
 class Target:
     """What counts as an answer to a question in this library.
 
-    `documents` are the rows of its gold sources (empty: any may answer), `spans` the places of its gold passages,
-    `answers` its answer strings, `wanted`, `grades` the grade of each label of the judged ranking.
+    `documents` are the rows of its gold sources (empty: any may answer), `spans` the places of its gold passages and
+    `numbers` which of these each is of, `answers` its answer strings, `wanted`, `grades` the grade of each label of the
+    judged ranking.
     """
 
     by: JudgedBy | None
     documents: frozenset[int] = frozenset()
     spans: tuple[Span, ...] = ()
+    numbers: tuple[int, ...] = ()
     answers: tuple[str, ...] = ()
     pages: frozenset[int] = frozenset()
     grades: dict[str, int] = field(default_factory=dict)
@@ -56,17 +58,14 @@ class Judge:
         self.current = current
         self.unit = unit
         self.sources: dict[int, list[str]] = {}
-        self._by_name: dict[str, set[int]] = {}
+        self._documents: dict[str, set[int]] = {}  # by source; none where the file could not be read
         for file in self.store.files():
+            self._documents.setdefault(file.source, set())
             if file.document is not None:
                 self.sources.setdefault(file.document, []).append(file.source)
-        for document, sources in self.sources.items():
-            sources.sort()
-            for source in sources:
-                for name in {source, PurePath(source).name, PurePath(source).stem}:
-                    self._by_name.setdefault(name, set()).add(document)
-        self._exact = {source for sources in self.sources.values() for source in sources}
-        self._shared = _shared(current)
+                self._documents[file.source].add(file.document)
+        self._names = SourceNames(self._documents)
+        self._twins = _twins(current)
         self._rows = {row_id: row for row, row_id in enumerate(current.lexical.ids.tolist())}
         self.passage = lru_cache(_CACHED)(self._passage)
         self._collapsed = lru_cache(_CACHED)(lambda row_id: collapsed(self.passage(row_id)[1].text))
@@ -76,17 +75,10 @@ class Judge:
     # What a question wants
 
     def documents_of(self, source: str) -> frozenset[int]:
-        """The documents that a gold source means: that source, or the only one that a shorter end of its path, its file
-        name or its stem names."""
-        if source in self._exact:
-            return frozenset(one for one in self._by_name[source] if source in self.sources[one])
-        parts = PurePath(source.replace("\\", "/")).parts
-        ends = ["/".join(parts[first:]) for first in range(len(parts))]
-        for name in (source, *ends, PurePath(parts[-1]).stem):
-            found = self._by_name.get(name, set())
-            if len(found) == 1:
-                return frozenset(found)
-        return frozenset()
+        """The documents that a gold source means; none where it is unclear which one."""
+        names = self._names.matching(source)
+        documents = frozenset(document for name in names for document in self._documents[name])
+        return documents if len(set(names)) == 1 or len(documents) == 1 else frozenset()
 
     def target(self, question: Question) -> Target:
         """What counts as an answer to a question."""
@@ -96,12 +88,13 @@ class Judge:
         documents = frozenset().union(*(self.documents_of(source) for source in named))
         answers = tuple(filter(None, map(wanted, question.answers)))
         located = [self._locate(passage, documents) for passage in question.passages]
-        found = tuple(span for span in located if span is not None)
+        found = tuple(span for spans in located for span in spans)
         grades = self._grades(question, located)
         if named and not documents:
             return Target(_first_of(question), grades=grades, missing=True)
         if found:
-            return Target("passage", frozenset(span[0] for span in found), found, grades=grades)
+            numbers = tuple(number for number, spans in enumerate(located) for _ in spans)
+            return Target("passage", frozenset(span[0] for span in found), found, numbers, grades=grades)
         if question.passages and not named:
             return Target("passage", grades=grades, missing=True)
         if answers and (not documents or any(self.document_holds(document, answers) for document in documents)):
@@ -110,7 +103,7 @@ class Judge:
             return Target("page", documents, pages=frozenset(question.pages), grades=grades)
         return Target("source" if documents else None, documents, grades=grades)
 
-    def _grades(self, question: Question, located: Sequence[Span | None]) -> dict[str, int]:
+    def _grades(self, question: Question, located: Sequence[Sequence[Span]]) -> dict[str, int]:
         """The gold labels of the judged ranking."""
         if self.unit == "document":
             grades: dict[str, int] = {}
@@ -126,26 +119,25 @@ class Judge:
                 for page in question.pages
             }
         if self.unit == "passage":
-            return {f"missing-{n}" if span is None else self._span_label(span): 1 for n, span in enumerate(located)}
+            return {_gold_label(number): 1 for number in range(len(located))}
         return {}
 
     def label(self, document: int) -> str:
         """A document's name in a ranking: the first of its sources."""
         return label_of(self.sources[document][0])
 
-    def _span_label(self, span: Span) -> str:
-        return f"gold.{public_id(self.current.keys[span[0]])}.{span[1]}.{span[2]}"
-
-    def _locate(self, passage: str, documents: frozenset[int]) -> Span | None:
-        """Where a gold passage, given as an id or as text, stands in the library."""
+    def _locate(self, passage: str, documents: frozenset[int]) -> list[Span]:
+        """Where a gold passage, given as an id or as text, stands in the library: every place."""
         parts = passage.split(".")
         if len(parts) == 3 and len(parts[0]) == 16 and parts[1].isdecimal() and parts[2].isdecimal():
-            row_id = self.store.find_document(parts[0])
-            return None if row_id is None else (row_id, int(parts[1]), int(parts[2]))
-        for document in sorted(documents) or self.likely(passage):
-            for start, end in spans(self.store.text(document)[0], passage):
-                return document, start, end
-        return None
+            document, start, end = self.store.find_document(parts[0]), int(parts[1]), int(parts[2])
+            whole = document is not None and start < end <= len(self.store.text(document)[0])
+            return [(document, start, end)] if document is not None and whole else []
+        return [
+            (document, start, end)
+            for document in sorted(documents) or self.likely(passage)
+            for start, end in spans(self.store.text(document)[0], passage)
+        ]
 
     def likely(self, text: str) -> list[int]:
         """The documents that may hold a text, the likeliest first, by BM25."""
@@ -172,10 +164,23 @@ class Judge:
         pages = [block.page for block in ends if block is not None and block.page is not None]
         return tuple(range(pages[0], pages[-1] + 1)) if pages else ()
 
+    def _twins_of(self, row: int) -> tuple[int, ...]:
+        """The passage rows with the text of one: several, where it is repeated; itself first."""
+        return self._twins.get(int(self.current.same[row]), (row,))
+
     def documents_at(self, row: int) -> tuple[int, ...]:
-        """The documents that hold the text of a passage row: several, where it is repeated."""
-        group = self._shared.get(int(self.current.same[row]))
-        return (int(self.current.documents[row]),) if group is None else group
+        """The documents that hold the text of a passage row."""
+        return tuple(int(self.current.documents[twin]) for twin in self._twins_of(row))
+
+    def pages_at(self, row: int) -> frozenset[int]:
+        """The pages on which the text of a passage row stands."""
+        ids = self.current.lexical.ids
+        return frozenset(page for twin in self._twins_of(row) for page in self._pages(int(ids[twin])))
+
+    def gold_at(self, target: Target, row: int) -> list[int]:
+        """Which of a target's spans the text of a passage row covers, by number."""
+        places = [self.passage(int(self.current.lexical.ids[twin]))[0] for twin in self._twins_of(row)]
+        return [n for n, span in enumerate(target.spans) if any(_overlap(place, span) for place in places)]
 
     def answers_question(self, target: Target, row: int) -> bool:
         """Does a passage, by its row in the snapshot, answer?"""
@@ -188,9 +193,9 @@ class Judge:
         if target.by == "answer":
             return any(holds(self._collapsed(row_id), answer) for answer in target.answers)
         if target.by == "page":
-            return not target.pages.isdisjoint(self._pages(row_id))
+            return not target.pages.isdisjoint(self.pages_at(row))
         if target.by == "passage":
-            return any(_overlap(self.passage(row_id)[0], span) for span in target.spans)
+            return bool(self.gold_at(target, row))
         return True
 
     def rows_of(self, document: int) -> list[int]:
@@ -219,16 +224,14 @@ class Judge:
 
     def _labels_at(self, row: int, target: Target) -> Iterator[str]:
         if self.unit == "passage":
-            row_id = int(self.current.lexical.ids[row])
-            place, passage = self.passage(row_id)
-            gold = [self._span_label(span) for span in target.spans if _overlap(place, span)]
-            yield from gold or [passage.id]
+            found = dict.fromkeys(_gold_label(target.numbers[n]) for n in self.gold_at(target, row))
+            yield from found or [self.passage(int(self.current.lexical.ids[row]))[1].id]
             return
         held = self.documents_at(row)
         gold_ones = [document for document in held if document in target.documents]
         for document in gold_ones or held[:1]:
             if self.unit == "page":
-                pages = self._pages(int(self.current.lexical.ids[row])) or (0,)
+                pages = sorted(self.pages_at(row)) or [0]
                 named = [f"{self.label(document)}#page={page}" for page in pages]
                 yield from sorted(named, key=lambda label: label not in target.grades)  # a passage can be of two pages
             else:
@@ -256,7 +259,7 @@ class Judge:
     def _marks(self, target: Target, place: PassageRow, text: str) -> list[tuple[int, int]]:
         if target.by == "answer":
             for answer in target.answers:
-                found = list(spans(text, answer))
+                found = list(spans(text, answer, whole_words=True))
                 if found:
                     return found
         inside = [
@@ -274,16 +277,20 @@ def _first_of(question: Question) -> JudgedBy:
     return "answer" if question.answers else "page" if question.pages else "source"
 
 
-def _shared(current: Snapshot) -> dict[int, tuple[int, ...]]:
-    """The documents of each group of passages with the same text, by the group's number; groups of one are left out."""
+def _gold_label(number: int) -> str:
+    """The name of a question's gold passage in a ranking."""
+    return f"gold-{number + 1}"
+
+
+def _twins(current: Snapshot) -> dict[int, tuple[int, ...]]:
+    """The rows of each group of passages with the same text, by the group's number; groups of one are left out."""
     numbers, counts = np.unique(current.same, return_counts=True)
-    several = set(numbers[counts > 1].tolist())
-    groups: dict[int, list[int]] = {number: [] for number in several}
-    for row in np.flatnonzero(np.isin(current.same, list(several))).tolist():
-        groups[int(current.same[row])].append(int(current.documents[row]))
+    groups: dict[int, list[int]] = {number: [] for number in numbers[counts > 1].tolist()}
+    for row in np.flatnonzero(np.isin(current.same, list(groups))).tolist():
+        groups[int(current.same[row])].append(row)
     return {
-        number: tuple(sorted(dict.fromkeys(documents), key=lambda document: current.keys[document]))
-        for number, documents in groups.items()
+        number: tuple(sorted(rows, key=lambda row: current.keys[int(current.documents[row])]))
+        for number, rows in groups.items()
     }
 
 

@@ -64,9 +64,23 @@ def ranking_measures(
     """
     import ir_measures
 
-    qrels = [ir_measures.Qrel(q, label, grade) for q, grades in gold.items() for label, grade in grades.items()]
-    run = [ir_measures.ScoredDoc(q, label, score) for q in gold for label, score in rankings.get(q, ())]
-    values: dict[str, dict[str, float]] = {question: {} for question in gold}
+    # Its C code ends the process at some characters, so that questions go by number, and labels without these.
+    names = list(gold)
+    qrels = [
+        ir_measures.Qrel(str(number), _safe(label), grade)
+        for number, name in enumerate(names)
+        for label, grade in gold[name].items()
+    ]
+    run = [
+        ir_measures.ScoredDoc(str(number), _safe(label), score)
+        for number, name in enumerate(names)
+        for label, score in rankings.get(name, ())
+    ]
+    values: dict[str, dict[str, float]] = {name: {} for name in names}
     for value in ir_measures.iter_calc(list(measures), qrels, run) if qrels else ():
-        values[value.query_id][str(value.measure)] = float(value.value)
+        values[names[int(value.query_id)]][str(value.measure)] = float(value.value)
     return values
+
+
+def _safe(label: str) -> str:
+    return label.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

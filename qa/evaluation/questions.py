@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -237,6 +237,8 @@ def _question(id_: str, row: Row, place: str) -> Question:
     answers = _first(row, formats.ANSWERS)
     if isinstance(answers, dict) and "text" in answers:  # SQuAD's rows as the datasets library writes them
         answers = answers["text"]
+        if not answers:
+            row = {name: value for name, value in row.items() if name not in formats.PASSAGES} | {"answerable": False}
     answers = tuple(dict.fromkeys(_strings(answers, "answers", place)))
     passages = _strings(_first(row, formats.PASSAGES), "passage", place)
     sources = _sources(_first(row, formats.SOURCES), place)
@@ -256,9 +258,39 @@ def _question(id_: str, row: Row, place: str) -> Question:
     )
 
 
+def checked(questions: Iterable[Question]) -> list[Question]:
+    """Questions made in a program, with the checks and the conclusions of those that are read.
+
+    Raises:
+        QuestionsError: one has a wrong type, is empty or too long, or has the id of another.
+    """
+    found: dict[str, Question] = {}
+    for one in questions:
+        place = f"question {shown(one.id)}"
+        row: Row = {
+            "id": one.id, "question": one.text, "answers": _listed(one.answers), "sources": _listed(one.sources),
+            "page": _listed(one.pages), "passage": _listed(one.passages), "kind": one.kind,
+            "history": _listed(one.history), "answerable": one.answerable,
+        }  # fmt: skip
+        id_ = _id(row, place)
+        if not id_ or id_ in found:
+            came = "one that is there twice" if id_ else "none"
+            raise QuestionsError(f"{place}: expected an id of its own, came {came}")
+        found[id_] = _question(id_, row, place)
+    return list(found.values())
+
+
+def _listed(value: object) -> object:
+    """A sequence as JSON holds it, and a mapping as a plain one."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple | set | frozenset) else value
+
+
 def _first(row: Row, names: tuple[str, ...]) -> object:
     """The value of the first of the names that has one."""
-    return next((row[name] for name in names if row.get(name) not in (None, "", [], {})), None)
+    values = (row.get(name) for name in names)
+    return next((value for value in values if value not in (None, "", [], {}) and value == value), None)
 
 
 def _id(row: Row, place: str) -> str:
@@ -284,6 +316,7 @@ def _strings(value: object, name: str, place: str) -> tuple[str, ...]:
     items = [
         str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item
         for item in (value if isinstance(value, list) else [value])
+        if item == item  # an empty cell of pandas is NaN
     ]
     if not all(isinstance(item, str) for item in items):
         raise QuestionsError(
@@ -298,8 +331,11 @@ def _sources(value: object, place: str) -> Mapping[str, int]:
     if not isinstance(value, dict):
         return dict.fromkeys(_strings(value, "sources", place), 1)
     for grade in value.values():
-        if not isinstance(grade, int) or isinstance(grade, bool) or grade < 0:
-            raise QuestionsError(f"{place}: expected grades of sources as 0, 1, 2 …, came {shown(grade)}: repair it")
+        if not isinstance(grade, int) or isinstance(grade, bool) or not 0 <= grade <= formats.HIGHEST_GRADE:
+            raise QuestionsError(
+                f"{place}: expected grades of sources as 0, 1, 2 … up to {formats.HIGHEST_GRADE}, came {shown(grade)}: "
+                "repair it"
+            )
     return {_string(source, "sources", place): grade for source, grade in value.items()}
 
 

@@ -50,6 +50,7 @@ class RunFile:
         path = Path(path)
         places: dict[str, list[tuple[int, int]]] = {}
         system, last, place = "", None, 0
+        _check_encoding(path)
         try:
             with path.open("rb") as lines:
                 for number, line in enumerate(lines, 1):
@@ -71,6 +72,9 @@ class RunFile:
     def __len__(self) -> int:
         return len(self._places)
 
+    def __contains__(self, question: str) -> bool:
+        return label_of(question) in self._places
+
     def ranking(self, question: str) -> list[tuple[str, float]]:
         """(label, score) of a question by score, ties by label from the last to the first as trec_eval does; empty if
         there is none. Of a label that is there twice the better one counts."""
@@ -86,9 +90,19 @@ class RunFile:
         return sorted(by_label, key=lambda item: -item[1])
 
 
+def _check_encoding(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise QuestionsError(f"run {path} cannot be read ({error.strerror}): give a file in TREC's form") from error
+    if start in (b"\xff\xfe", b"\xfe\xff"):
+        raise QuestionsError(f"run {path} is in UTF-16: save it as UTF-8")
+
+
 def _fields(line: bytes, path: Path, number: int) -> tuple[str, str, float, str]:
     """(question, label, score, system) of a line."""
-    parts = line.decode("utf-8", "replace").split()
+    parts = line.decode("utf-8", "replace").removeprefix("\ufeff").split()
     try:
         question, _, label, _, score, system = parts
         value = float(score)

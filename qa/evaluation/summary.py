@@ -18,6 +18,8 @@ from qa.evaluation.types import Record
 RANKS = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 10), (11, 20), (21, 50))
 RECALL_AT = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 30, 50, 100)
 _POINTS = 101
+KINDS = 100
+"""Kinds summed up, the largest; more are ids, and the bootstrap of each takes its time."""
 _OTHER_KIND = "(none)"
 
 
@@ -25,12 +27,13 @@ _OTHER_KIND = "(none)"
 class Tally:
     """What is kept of each question while the records stream by: some numbers, no text."""
 
-    ids: list[str] | None = None
+    keys: list[str] | None = None  # id, question and history, which make it the same question in two runs
     values: dict[str, array[float]] = field(default_factory=dict)
     kinds: list[int] = field(default_factory=list)
     kind_names: dict[str, int] = field(default_factory=dict)
     ranks: array[int] = field(default_factory=lambda: array("l"))  # 0: not found, -1: no gold to tell
     margins: array[float] = field(default_factory=lambda: array("d"))
+    found: array[int] = field(default_factory=lambda: array("b"))
     answerable: array[int] = field(default_factory=lambda: array("b"))  # 1, 0, or -1: not said
     failures: Counter[str] = field(default_factory=Counter)
     judged_by: Counter[str] = field(default_factory=Counter)
@@ -44,11 +47,12 @@ class Tally:
             column = self.values.setdefault(name, array("d"))
             column.extend([float("nan")] * (place - len(column)))
             column.append(value)
-        if self.ids is not None:
-            self.ids.append(record["id"])
+        if self.keys is not None:
+            self.keys.append("\n".join((record["id"], record["question"], *record["history"])))
         self.kinds.append(self.kind_names.setdefault(record["kind"] or _OTHER_KIND, len(self.kind_names)))
         self.ranks.append(-1 if record["judged_by"] is None else record["rank"] or 0)
-        self.margins.append(record["score"] - record["threshold"])
+        self.margins.append(record["score"] - record["threshold"] if record["hits"] else -1.0)
+        self.found.append(record["found"])
         self.answerable.append(-1 if record["answerable"] is None else int(record["answerable"]))
         self.judged_by[record["judged_by"] or "nothing"] += 1
         if record["failure"]:
@@ -69,9 +73,9 @@ class Tally:
         return matrix
 
 
-def tally(records: Iterable[Record], *, ids: bool = False) -> Tally:
-    """The numbers of all records, with their ids if they are needed."""
-    whole = Tally([] if ids else None)
+def tally(records: Iterable[Record], *, keys: bool = False) -> Tally:
+    """The numbers of all records, with what tells them apart if that is needed."""
+    whole = Tally([] if keys else None)
     for record in records:
         whole.add(record)
     return whole
@@ -85,7 +89,8 @@ def summarised(records: Iterable[Record]) -> dict[str, Any]:
     kinds = np.array(whole.kinds, dtype=np.int64)
     ranks = np.array(whole.ranks, dtype=np.int64)
     judged = ranks[ranks >= 0]
-    by_kind = {name: matrix[kinds == number] for name, number in sorted(whole.kind_names.items())}
+    largest = [number for number, _ in Counter(whole.kinds).most_common(KINDS)]
+    by_kind = {name: matrix[kinds == number] for name, number in sorted(whole.kind_names.items()) if number in largest}
     return {
         "asked": len(whole.kinds),
         "measures": _measured(names, matrix),
@@ -127,16 +132,16 @@ def _nothing_found(whole: Tally, ranks: Any) -> Mapping[str, Any] | None:  # noq
     positive, negative = margins[answerable == 1], margins[answerable == 0]
     coverage, risk = risk_coverage(margins[telling], ((answerable == 0) | (ranks != 1))[telling])
     at = np.unique(np.linspace(0, len(coverage) - 1, min(_POINTS, len(coverage))).astype(int))
-    answered = float((margins[telling] >= 0).mean())
+    found = np.array(whole.found, dtype=np.bool_)
     return {
         "answerable": int((answerable == 1).sum()),
         "unanswerable": int((answerable == 0).sum()),
         "auroc": auroc(positive, negative),
         "rejected_at_95": rejected_at(0.95, positive, negative),
-        "kept": float((positive >= 0).mean()) if len(positive) else None,
-        "rejected": float((negative < 0).mean()) if len(negative) else None,
+        "kept": float(found[answerable == 1].mean()) if len(positive) else None,
+        "rejected": float((~found)[answerable == 0].mean()) if len(negative) else None,
         "aurc": _area(coverage, risk),
-        "answered": answered,
+        "answered": float(found[telling].mean()),
         "curve": [[round(float(c), 6), round(float(r), 6)] for c, r in zip(coverage[at], risk[at], strict=True)],
     }
 

@@ -45,7 +45,7 @@ def _kinds(report: Report) -> Iterator[str]:
     for kind, measures in largest[:KINDS_SHOWN]:
         count = max((one["n"] for one in measures.values()), default=0)
         cells = "".join(f"{measures[name]['mean']:10.3f}" if name in measures else f"{'-':>10}" for name in names)
-        yield f"{textwrap.shorten(safe(kind), 21, placeholder='…'):22}{count:10,}{cells}"
+        yield f"{_cut(safe(kind), 21):22}{count:10,}{cells}"
     if len(kinds) > KINDS_SHOWN:
         yield f"and {plural(len(kinds) - KINDS_SHOWN, 'more kind')}: summary.json has them all"
 
@@ -133,6 +133,8 @@ def fit_lines(fits: Sequence[Fit]) -> Iterator[str]:
         yield _gain("kept", *fit.kept, None)
         if fit.rejected[0].n:
             yield _gain(f"rejected{' (documents left out)' if fit.left_out else ''}", *fit.rejected, fit.rejected_gain)
+        if fit.dense_weight[0] != fit.dense_weight[1] and fit.rr_gain.low <= 0:
+            yield "  The weight's gain may be chance: its interval has 0 in it."
         yield ""
     if any(fit.left_out for fit in fits):
         yield from textwrap.wrap(

@@ -13,7 +13,7 @@ _CHARACTER_IS_WORD = re.compile(r"([\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")
 
 # Typed quotation marks and dashes for printed ones; Markdown's emphasis and code marks stand for nothing.
 _PLAIN = str.maketrans("‘’‚‛“”„‟–—−‐‑", "'" * 4 + '"' * 4 + "-" * 5, "*`\u00ad\u200b")
-_AROUND = " .,;:!?…\"'()[]«»。、，；：！？"
+_AROUND = re.compile(r"""^(?:[\s,;:!?…"'()\[\]«»。、，；：！？]|\.(?!\d))+|[\s.,;:!?…"'()\[\]«»。、，；：！？]+$""")
 
 
 def collapsed(text: str) -> str:
@@ -26,7 +26,7 @@ def wanted(answer: str) -> str:
     """A gold answer as it is looked for: `collapsed`, without the punctuation around it, such as a full stop that was
     copied with it."""
     plain = collapsed(answer)
-    return plain.strip(_AROUND) or plain
+    return _AROUND.sub("", plain) or plain
 
 
 def holds(text: str, answer: str) -> bool:
@@ -41,23 +41,41 @@ def holds(text: str, answer: str) -> bool:
 
 
 def _joined(text: str, place: int) -> bool:
-    """Are the characters on both sides of a place one word: two digits, or two letters of a script with spaces?"""
+    """Is a place inside a word or a number: between two letters of a script with capitals, two digits, a letter and a
+    digit, or at the point of "1.5"? Scripts without capitals often join words, or have no spaces, so that it is not."""
     if not 0 < place < len(text):
         return False
     before, after = text[place - 1], text[place]
-    return (before.isdigit() and after.isdigit()) or (_cased(before) and _cased(after))
+    if after.isdigit():
+        return before.isdigit() or _cased(before) or (before in ".," and text[place - 2 : place - 1].isdigit())
+    if before.isdigit():
+        return after in ".," and text[place + 1 : place + 2].isdigit()
+    return _cased(before) and _cased(after)
 
 
 def _cased(character: str) -> bool:
     return character.lower() != character.upper()
 
 
-def spans(text: str, wanted: str) -> Iterator[tuple[int, int]]:
-    """Where `wanted` stands in a text, (start, end); case and the kind and amount of white space do not count."""
-    words = wanted.split()
+def spans(text: str, wanted: str, *, whole_words: bool = False) -> Iterator[tuple[int, int]]:
+    """Where `wanted` stands in a text, (start, end), apart from what `collapsed` leaves out."""
+    words = ["".join(map(_character, word)) for word in wanted.translate(_PLAIN).split()]
+    words = [word for word in words if word]
     if words:
-        pattern = re.compile(r"\s+".join(map(re.escape, words)), re.IGNORECASE)
-        yield from (found.span() for found in pattern.finditer(text))
+        pattern = re.compile(_BETWEEN.join(words), re.IGNORECASE)
+        for found in pattern.finditer(text):
+            start, end = found.span()
+            if not whole_words or not (_joined(text, start) or _joined(text, end)):
+                yield start, end
+
+
+_BETWEEN = "[\\s*`\u00ad\u200b]+"
+_PRINTED = {"'": "['‘’‚‛]", '"': '["“”„‟]', "-": "[-–—−‐‑]"}
+
+
+def _character(character: str) -> str:
+    """A character as a pattern that finds its printed forms, too."""
+    return _PRINTED.get(character, re.escape(character))
 
 
 def normalized(text: str) -> list[str]:

@@ -58,11 +58,11 @@ class Fit:
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A question over the grid: the last column is the library as it is. `group` keeps questions on one document
-    together, `rr` is NaN where nothing answers, `other` is the best score among other documents."""
+    """A question over the grid: the last column is the library as it is. `held` are the documents that answer, `rr` is
+    NaN where nothing answers, `other` is the best score among other documents."""
 
     language: str
-    group: str
+    held: frozenset[int]
     rr: Floats  # (grid + 1,)
     shown: NDArray[np.bool_]  # (grid + 1,), is a passage that answers among the first five?
     best: Floats  # (grid + 1,)
@@ -80,8 +80,8 @@ def tune(
     """Fit each language of the library that has enough questions, by five-fold cross-validation.
 
     The weight is the one with the largest mean reciprocal rank (of the first passage that answers, to rank 10), changed
-    only when that is better by more than a standard error; the threshold is the highest that keeps a share of `keep` of
-    the questions whose answer is among the passages shown.
+    only when that is better by more than two standard errors; the threshold is the highest that keeps a share of `keep`
+    of the questions whose answer is among the passages shown.
     The library is not changed: `library.set_tuned({fit.language: fit.tuned for fit in fits})` does that.
 
     Raises:
@@ -133,7 +133,7 @@ def _seen(judge: Judge, question: Question, search: Searched) -> _Seen | None:
         ranks = np.full(len(scores), np.inf)
     return _Seen(
         language=language,
-        group=min((judge.current.keys[document] for document in held), default=question.id),
+        held=frozenset(held),
         rr=np.where(ranks > 10, 0.0, 1 / ranks),
         shown=ranks <= _K,
         best=scores.max(axis=1),
@@ -183,12 +183,12 @@ def _fit(current: Snapshot, language: str, seen: Sequence[_Seen], keep: float) -
 
     def chosen(training: NDArray[np.bool_]) -> tuple[int, float]:
         """The grid's place of the best weight for some questions, and the threshold that goes with it."""
-        weight = _best_weight(rr[training & answerable], weight_now)
+        weight = _best_weight(rr[training & answerable])
         scores = np.sort(best[training & answerable & shown[:, weight], weight])
         return weight, float(scores[int(np.floor((1 - keep) * len(scores) + 1e-9))]) if len(scores) else 0.0
 
     held_rr, held_kept, held_rejected = (np.full(len(seen), np.nan) for _ in range(3))
-    folds = _folds([one.group for one in seen])
+    folds = _folds([one.held for one in seen])
     for fold in range(FOLDS):
         test = folds == fold
         if not test.any() or not (answerable & ~test).any():
@@ -206,8 +206,8 @@ def _fit(current: Snapshot, language: str, seen: Sequence[_Seen], keep: float) -
     return Fit(
         language=language,
         questions=int(answerable.sum()),
-        dense_weight=(float(weight_now), float(GRID[weight])),
-        nothing_found=(float(np.median(thresholds_now)), round(under, 4)),
+        dense_weight=(float(weight_now), float([*GRID, weight_now][weight])),
+        nothing_found=(float(np.median(thresholds_now)), float(np.floor(under * 1e4) / 1e4)),
         rr=rr_pair[:2],
         rr_gain=rr_pair[2],
         kept=kept_pair[:2],
@@ -217,22 +217,32 @@ def _fit(current: Snapshot, language: str, seen: Sequence[_Seen], keep: float) -
     )
 
 
-def _best_weight(rr: Floats, now: float) -> int:
-    """The grid's place of the weight with the largest mean, (questions, grid + 1) → place.
+def _best_weight(rr: Floats) -> int:
+    """The place of the weight with the largest mean, (questions, grid + 1) → place.
 
-    It is the nearest one to the weight as it is unless it is better by more than a standard error of the difference,
-    so that noise moves nothing.
+    It is the last, the library as it is, unless another is better by more than two standard errors of the difference,
+    so that noise and single questions move nothing.
     """
     gains = rr[:, :-1] - rr[:, -1:]
     means = gains.mean(axis=0)
     place = int(means.argmax())
-    if means[place] <= gains[:, place].std() / np.sqrt(len(gains)):
-        return int(np.abs(GRID - now).argmin())
-    return place
+    error = gains[:, place].std(ddof=1) / np.sqrt(len(gains)) if len(gains) > 1 else np.inf
+    return place if means[place] > 2 * error else len(means)
 
 
-def _folds(groups: Sequence[str]) -> NDArray[np.int64]:
-    """The fold of each question; those of one group are together, (questions,)."""
+def _folds(held: Sequence[frozenset[int]]) -> NDArray[np.int64]:
+    """The fold of each question; those with a document in common, also over others, are together, (questions,)."""
+    root: dict[int, int] = {}
+
+    def find(document: int) -> int:
+        while (above := root.setdefault(document, document)) != document:
+            root[document] = document = root[above]
+        return document
+
+    for documents in held:
+        for document in documents:
+            root[find(document)] = find(min(documents))
+    groups = [find(min(documents)) if documents else -1 - place for place, documents in enumerate(held)]
     names = sorted(set(groups))
     order: Any = np.random.default_rng(SEED).permutation(len(names)) % FOLDS
     of = dict(zip(names, order.tolist(), strict=True))
