@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest, permutation_test
 from scipy.stats import bootstrap as scipy_bootstrap
-from scipy.stats import permutation_test
 from sklearn.metrics import roc_auc_score
 
-from qa.evaluation.statistics import auroc, bootstrap, holm, randomisation_test, rejected_at, risk_coverage
+from qa.evaluation.statistics import auroc, bootstrap, holm, randomisation_test, rejected_at, risk_coverage, widened
+from qa.evaluation.types import Measured
 
 RANDOM = np.random.default_rng(7)
 
@@ -37,6 +38,16 @@ def test_a_measure_without_variance_has_no_width_and_one_without_questions_no_me
     assert (constant.mean, constant.low, constant.high) == (0.25, 0.25, 0.25)
     assert np.isnan(none.mean)
     assert none.n == 0
+
+
+def test_no_variance_is_no_certainty() -> None:
+    right, wrong = widened(Measured(1.0, 1.0, 1.0, 3)), widened(Measured(0.0, 0.0, 0.0, 10))
+    assert (right.low, right.high) == (pytest.approx(0.025 ** (1 / 3)), 1.0)
+    assert (wrong.low, wrong.high) == (0.0, pytest.approx(1 - 0.025 ** (1 / 10)))
+    theirs = binomtest(17, 17).proportion_ci(method="exact")
+    assert widened(Measured(1.0, 1.0, 1.0, 17)).low == pytest.approx(theirs.low)
+    for other in (Measured(0.5, 0.5, 0.5, 4), Measured(0.9, 0.7, 1.0, 10)):
+        assert widened(other) == other
 
 
 def test_the_interval_is_the_same_each_time_and_with_any_number_of_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,8 +116,8 @@ def _lead(chosen: Chosen) -> str:
     if not failed:
         return f"None of {_counted(chosen.questions, 'question')} failed."
     name, count = chosen.failures.most_common(1)[0]
-    often = "all" if count == failed else f"{count:,}"
-    return f"{failed:,} of {_counted(chosen.questions, 'question')} failed, {often} of them “{_name(name)}”."
+    often = "" if failed == 1 else " all of them" if count == failed else f" {count:,} of them"
+    return f"{failed:,} of {_counted(chosen.questions, 'question')} failed,{often} “{_name(name)}”."
 
 
 def _headline(summary: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,18 @@ def bootstrap(values: Floats) -> list[Measured]:
         low, high = np.percentile(drawn, (2.5, 97.5)).tolist() if len(drawn) else (mean, mean)
         measured.append(Measured(mean, low, high, int(counted[column])))
     return measured
+
+
+def widened(measured: Measured) -> Measured:
+    """An interval of a measure in [0, 1] whose questions all have 1, or all 0: the exact binomial one.
+
+    Resampling equal values says nothing; three right answers of three are no proof that all will be right. Clopper and
+    Pearson (1934): with n of n, the lower end is .025^(1/n).
+    """
+    if not measured.low == measured.high == measured.mean or measured.mean not in (0.0, 1.0):
+        return measured
+    off = 1 - 0.025 ** (1 / measured.n)
+    return replace(measured, low=1 - off) if measured.mean else replace(measured, high=off)
 
 
 def _seeds(questions: int) -> list[list[int]]:

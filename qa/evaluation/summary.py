@@ -12,7 +12,7 @@ import numpy as np
 
 from qa.evaluation.failures import CLASSES
 from qa.evaluation.measures import ORDER
-from qa.evaluation.statistics import Floats, auroc, bootstrap, rejected_at, risk_coverage
+from qa.evaluation.statistics import Floats, auroc, bootstrap, rejected_at, risk_coverage, widened
 from qa.evaluation.types import Record
 
 RANKS = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 10), (11, 20), (21, 50))
@@ -110,7 +110,7 @@ def _measured(names: Sequence[str], matrix: Floats) -> dict[str, Any]:
     if not len(matrix):
         return {}
     measured = zip(names, bootstrap(matrix), strict=True)
-    return {name: asdict(one) for name, one in measured if one.n}
+    return {name: asdict(widened(one)) for name, one in measured if one.n}
 
 
 def _rank_counts(ranks: Any) -> dict[str, int]:  # noqa: ANN401
