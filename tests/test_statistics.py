@@ -42,8 +42,8 @@ def test_a_measure_without_variance_has_no_width_and_one_without_questions_no_me
 
 def test_no_variance_is_no_certainty() -> None:
     right, wrong = widened(Measured(1.0, 1.0, 1.0, 3)), widened(Measured(0.0, 0.0, 0.0, 10))
-    assert (right.low, right.high) == (pytest.approx(0.025 ** (1 / 3)), 1.0)
-    assert (wrong.low, wrong.high) == (0.0, pytest.approx(1 - 0.025 ** (1 / 10)))
+    assert [right.low, right.high] == pytest.approx([0.025 ** (1 / 3), 1.0])
+    assert [wrong.low, wrong.high] == pytest.approx([0.0, 1 - 0.025 ** (1 / 10)])
     theirs = binomtest(17, 17).proportion_ci(method="exact")
     assert widened(Measured(1.0, 1.0, 1.0, 17)).low == pytest.approx(theirs.low)
     for other in (Measured(0.5, 0.5, 0.5, 4), Measured(0.9, 0.7, 1.0, 10)):
