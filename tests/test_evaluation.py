@@ -519,7 +519,7 @@ def test_runs_of_other_questions_compare_over_those_in_common(library: qa.Librar
     a, b = evaluate(library, spread(20)), evaluate(library, spread(10))
     (comparison,) = compare(a, b)
     assert comparison.differences[0].n == 10
-    assert any("question sets differ (20 and 10 questions)" in note for note in comparison.notes)
+    assert any("differ in questions or gold (20 and 10 questions)" in note for note in comparison.notes)
     with pytest.raises(QuestionsError, match="no question in common"):
         compare(a, evaluate(library, QUESTIONS))
 
@@ -579,11 +579,20 @@ def test_the_threshold_keeps_what_was_asked_of_it(library: qa.Library) -> None:
         *spread(80),
         *(Question(f"n{n}", f"Who wrote the {n}th violin concerto?", answerable=False) for n in range(40)),
     ]
-    (fit,) = tune(library, questions, keep=0.9)
+    (fit,) = tune(library, questions)
+    assert fit.nothing_found[0] == fit.nothing_found[1]  # all of the others are rejected already
+    assert fit.kept[0] == fit.kept[1]
+    library.set_tuned({"en": qa.Tuned(nothing_found=0.05)})
+    try:
+        (fit,) = tune(library, questions, keep=0.9)
+    finally:
+        library.set_tuned({})
     assert not fit.left_out
     assert fit.rejected[0].n == 40
-    assert fit.kept[1].low <= 0.9 <= fit.kept[1].high
+    assert fit.rejected[0].mean < fit.rejected[1].mean
     assert fit.rejected[1].mean > 0.9
+    assert fit.kept[1].low <= 0.9 <= fit.kept[1].high
+    assert fit.nothing_found[1] > fit.nothing_found[0] == pytest.approx(0.05)
 
 
 def test_a_single_question_moves_no_weight() -> None:

@@ -466,6 +466,11 @@ BAD = [
         "{}, line 1: expected a JSON object, came text that is none (a number is too long): repair the line",
     ),
     ("q.jsonl", '["A?"]\n', "{}, line 1: expected a JSON object, came ['A?']: write one for each question"),
+    (
+        "q.csv",
+        "question,anwsers\nA?,b\n",
+        "{}, line 1: expected a known column, came 'anwsers': did you mean answers? rename it",
+    ),
     ("q.jsonl", '{"question": ["A?"]}', "{}, line 1: expected question as a string, came ['A?']: repair it"),
     ("q.jsonl", '{"question": "A?", "id": true}', "{}, line 1: expected id as a string, came True: repair it"),
     (

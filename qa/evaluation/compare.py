@@ -138,7 +138,10 @@ def _notes(a: Report, b: Report, common: int) -> tuple[str, ...]:
     notes = []
     if a.summary["questions"]["sha256"] != b.summary["questions"]["sha256"]:
         counts = f"{a.summary['asked']:,} and {b.summary['asked']:,}"
-        notes.append(f"the question sets differ ({counts} questions): compared over the {common:,} that both have")
+        notes.append(
+            f"the question sets differ in questions or gold ({counts} questions): compared over the {common:,} that "
+            "both have"
+        )
     for name in ("settings", "library", "versions"):
         before, after = a.summary.get(name) or {}, b.summary.get(name) or {}
         changes = [

@@ -58,7 +58,8 @@ def _ranked(judge: Judge, target: Target, search: Searched, rank: int, k: int) -
 def _missed(judge: Judge, question: Question, target: Target) -> dict[str, Any]:
     """No passage that answers was scored."""
     if target.missing:
-        named = ", ".join(source for source, grade in question.sources.items() if grade > 0)
+        sources = [source for source, grade in question.sources.items() if grade > 0]
+        named = ", ".join(f"{source}{judge.hint(source)}" for source in sources)
         detail = f"the library has no document {named}" if named else "no document holds the gold passage"
         return _failure(NOT_IN_LIBRARY, detail)
     documents = sorted(target.documents)

@@ -8,6 +8,7 @@ import re
 import reprlib
 from collections import Counter
 from collections.abc import Iterator
+from difflib import get_close_matches
 from html import unescape
 from itertools import islice
 from pathlib import Path
@@ -25,6 +26,8 @@ Placed = tuple[str, Row]
 
 Qrels = dict[str, dict[str, int]]
 """Question id to document to grade."""
+_NEAR = 0.85
+"""Likeness of a column's name to a known one from which it is one mistyped ("anwsers" .86; "passage_id" .82 is not)."""
 HIGHEST_GRADE = 100
 """Usual are 1 to 4. trec_eval's memory grows with the largest one."""
 
@@ -172,6 +175,12 @@ def _check_header(header: list[str], place: str) -> None:
     if not set(header).intersection(QUESTION):
         came = shown(", ".join(header))
         raise QuestionsError(f"{place}: expected a column question, came {came}: name the columns in the first line")
+    for name in header:
+        near = get_close_matches(name, _COLUMNS, 1, _NEAR) if name not in _COLUMNS else []
+        if near and near[0] not in header:
+            raise QuestionsError(
+                f"{place}: expected a known column, came {shown(name)}: did you mean {near[0]}? rename it"
+            )
     twice = next((name for name, count in Counter(header).items() if count > 1 and name in _COLUMNS), None)
     if twice:
         raise QuestionsError(f"{place}: expected each column once, came {twice} twice: rename one of them")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -79,6 +80,13 @@ class Judge:
         names = self._names.matching(source)
         documents = frozenset(document for name in names for document in self._documents[name])
         return documents if len(set(names)) == 1 or len(documents) == 1 else frozenset()
+
+    def hint(self, source: str) -> str:
+        """What to do about a gold source that the library does not have."""
+        if any(mark in source for mark in ",;") and any(map(self.documents_of, re.split(r"[,;]\s*", source))):
+            return " (several sources have | between them)"
+        near = self._names.near(source)
+        return f" (did you mean {near}?)" if near and self._documents[near] else ""
 
     def target(self, question: Question) -> Target:
         """What counts as an answer to a question."""

@@ -17,6 +17,11 @@ ORDER = (*RANKING, *ANSWERS, *CITATIONS, *NOTHING_FOUND)
 """The measures of every run, in the order in which they are shown."""
 
 MEANINGS = {
+    "nDCG@10": "how near the top the gold documents stand among the first ten, by grade; 1 is as near as can be",
+    "R@k": "share of a question's gold documents that are among the first k",
+    "RR@10": "1 over the rank of the first gold document, 0 beyond the tenth",
+    "AP": "mean precision at the ranks of the gold documents",
+    "Success@k": "a gold document is among the first k",
     "Answer@k": "a gold answer string is in the text of the first k passages",
     "Quoted": "a gold answer string is in the quoted answer",
     "EM": "the first quoted sentence is a gold answer (SQuAD normalisation)",

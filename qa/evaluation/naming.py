@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 
@@ -27,16 +28,21 @@ class SourceNames:
         """
         path = _path(gold)
         if found := self._exact.get(str(path)):
-            return found
+            return [gold] if gold in found else found
         if found := [name for name in self._by_file.get(path.name, []) if _is_end(path, _path(name))]:
             return found
         bare = str(path) == path.stem
-        return [name for name in self._by_stem.get(path.stem, []) if bare or name == path.stem]
+        return [name for name in self._by_stem.get(path.stem, []) if bare or str(_path(name)) == path.stem]
+
+    def near(self, gold: str) -> str | None:
+        """A name that a gold source which means none may be meant for."""
+        found = get_close_matches(_path(gold).name, self._by_file, 1, 0.6)
+        return self._by_file[found[0]][0] if found else None
 
 
 def _path(name: str) -> PurePosixPath:
-    """A name as a path of composed characters; "./" and backslashes do not count."""
-    return PurePosixPath(unicodedata.normalize("NFC", name).replace("\\", "/"))
+    """A name as a path; the case of letters, how they are composed, "./" and backslashes do not count."""
+    return PurePosixPath(unicodedata.normalize("NFC", name).casefold().replace("\\", "/"))
 
 
 def _is_end(a: PurePosixPath, b: PurePosixPath) -> bool:

@@ -196,11 +196,11 @@ def _measures(summary: Mapping[str, Any]) -> str:
 
 
 def _meanings() -> str:
-    """What the measures that are not of ir-measures count."""
+    """What the measures count."""
     table = (
         f'<table class="facts"><tbody>{_rows((name, escape(said)) for name, said in MEANINGS.items())}</tbody></table>'
     )
-    return f"<details><summary>What they measure</summary>{table}<p>The others are those of ir-measures.</p></details>"
+    return f"<details><summary>What they measure</summary>{table}<p>Others are those of ir-measures.</p></details>"
 
 
 def _kinds(summary: Mapping[str, Any]) -> str:

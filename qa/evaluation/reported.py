@@ -72,6 +72,12 @@ class Report:
         self.folder.write_summary(summary)
         self.__dict__.pop("summary", None)
 
+    def __str__(self) -> str:
+        """The table that `refdesk eval` prints."""
+        from qa.evaluation.tables import report_lines
+
+        return "\n".join(report_lines(self))
+
     def rows(self) -> list[dict[str, Any]]:
         """A flat row a question, as `pandas.DataFrame(report.rows())` takes it."""
         return [_row(record) for record in self.records()]

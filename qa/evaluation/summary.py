@@ -37,6 +37,7 @@ class Tally:
     answerable: array[int] = field(default_factory=lambda: array("b"))  # 1, 0, or -1: not said
     failures: Counter[str] = field(default_factory=Counter)
     judged_by: Counter[str] = field(default_factory=Counter)
+    elsewhere: int = 0
     shown: int = 0
     exact: int = 0
 
@@ -55,6 +56,7 @@ class Tally:
         self.found.append(record["found"])
         self.answerable.append(-1 if record["answerable"] is None else int(record["answerable"]))
         self.judged_by[record["judged_by"] or "nothing"] += 1
+        self.elsewhere += bool(record["gold"]["answers"]) and record["judged_by"] in ("page", "source")
         if record["failure"]:
             self.failures[record["failure"]["class"]] += 1
         self.shown += record["citations"]["shown"]
@@ -97,6 +99,7 @@ def summarised(records: Iterable[Record]) -> dict[str, Any]:
         "kinds": {kind: _measured(names, some) for kind, some in by_kind.items()} if len(by_kind) > 1 else {},
         "failures": {name: whole.failures[name] for name in CLASSES if whole.failures[name]},
         "judged_by": dict(sorted(whole.judged_by.items())),
+        "answers_elsewhere": whole.elsewhere,
         "ranks": _rank_counts(judged),
         "recall": [[k, round(float(((judged > 0) & (judged <= k)).mean()), 6)] for k in RECALL_AT]
         if len(judged)

@@ -30,6 +30,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield f"{name:16}{one.mean:7.3f}   {one.low:5.3f} - {one.high:5.3f}  {one.n:10,}"
     yield from _kinds(report)
     yield from _failures(report)
+    yield from _notes(report)
     yield from _nothing_found(report)
     yield from _speed(report)
 
@@ -67,6 +68,14 @@ def _failures(report: Report) -> Iterator[str]:
     for name, count in failures.items():
         few = ", ".join(examples[name])
         yield f"  {name:34}{count:7,}   {_cut(safe(few), 34)}"
+
+
+def _notes(report: Report) -> Iterator[str]:
+    count = report.summary.get("answers_elsewhere")
+    if count and report.summary["library"]:
+        yield ""
+        yield f"note: the gold answers of {plural(count, 'question')} do not stand in their sources word for word,"
+        yield "so that the source was the judge (judged_by in questions.jsonl)"
 
 
 def _nothing_found(report: Report) -> Iterator[str]:

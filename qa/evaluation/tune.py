@@ -81,7 +81,8 @@ def tune(
 
     The weight is the one with the largest mean reciprocal rank (of the first passage that answers, to rank 10), changed
     only when that is better by more than two standard errors; the threshold is the highest that keeps a share of `keep`
-    of the questions whose answer is among the passages shown.
+    of the questions whose answer is among the passages shown, and it stays as it is where that does not reject more of
+    the others.
     The library is not changed: `library.set_tuned({fit.language: fit.tuned for fit in fits})` does that.
 
     Raises:
@@ -203,11 +204,15 @@ def _fit(current: Snapshot, language: str, seen: Sequence[_Seen], keep: float) -
     rr_pair = _pair(rr[:, -1], held_rr, answerable)
     kept_pair = _pair(kept_now, held_kept, answerable & shown[:, -1])
     rejected_pair = _pair(rejected_now, held_rejected, negative)
+    stays = rejected_pair[2].low <= 0  # answers are lost for nothing then
+    if stays:
+        kept_pair, rejected_pair = _pair(kept_now, kept_now, answerable), _pair(rejected_now, rejected_now, negative)
+    threshold_now = float(np.median(thresholds_now))
     return Fit(
         language=language,
         questions=int(answerable.sum()),
         dense_weight=(float(weight_now), float([*GRID, weight_now][weight])),
-        nothing_found=(float(np.median(thresholds_now)), float(np.floor(under * 1e4) / 1e4)),
+        nothing_found=(threshold_now, threshold_now if stays else float(np.floor(under * 1e4) / 1e4)),
         rr=rr_pair[:2],
         rr_gain=rr_pair[2],
         kept=kept_pair[:2],
