@@ -131,8 +131,9 @@ def test_the_full_report_opens_apart_and_reaches_nothing(browser: Browser, addre
         wrong: list[str] = []
         report.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else None)
         report.on("pageerror", lambda error: wrong.append(str(error)))
-        report.reload()
         report.locator("#list details").first.wait_for()  # its script ran
+        report.reload()  # once more, with an ear at the console
+        report.locator("#list details").first.wait_for()
         report.locator("#list summary").first.click()
         assert "warden 1050" in report.locator("#list").inner_text()
         assert wrong == []
