@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from qa.answering import Searched, cite
+from qa.as_json import citation_as_json
 from qa.evaluation.naming import SourceNames
 from qa.evaluation.runs import label_of
 from qa.evaluation.text import collapsed, holds, spans, wanted
@@ -252,13 +253,10 @@ class Judge:
         start, end = marks[0] if marks else (0, len(passage.text))
         quote = passage.text[start:end]
         citation = cite(self.store, place.document, place.start + start, place.start + end, quote)
+        where = citation_as_json(citation)
         return {
             "passage_id": passage.id,
-            "source": citation.source,
-            "title": citation.title,
-            "page": citation.page,
-            "heading": " › ".join(citation.heading) or None,
-            "line": citation.line,
+            **{name: where[name] for name in ("source", "title", "page", "heading", "line")},
             "text": passage.text,
             "marks": marks,
             "citation": citation.id,
