@@ -1,84 +1,134 @@
-"""FAISS behind one small interface: exact inner products over vectors with integer ids."""
+"""FAISS behind one small interface: inner products over vectors in half precision, exact or through lists by size."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+EXACT = 60_000
+"""Vectors up to which every one is compared, 3 to 4 ms a question on one core (docs/design.md, "Vectors")."""
+PROBED = 48
+"""Lists that a question looks into, of about √n: recall@10 of the fused ranking .99 and more (docs/performance.md)."""
+_TRAINED = 64
+"""Vectors a list that its centroids are fitted to; FAISS asks for 39 and more."""
+_ROUNDS = 8
+_MANY = 8
+"""Questions from which a search uses all cores."""
+_ROWS = 65_536
+"""Vectors held in single precision at a time."""
+
 Vectors = NDArray[np.float32]
-Ids = NDArray[np.int64]
+Halves = NDArray[np.float16]
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 class VectorIndex:
-    """Vectors by id. An instance does not change: `with_changes` gives a new one, so threads may share it."""
+    """Unit vectors by row, 0 to n - 1. An instance does not change, so threads may share it.
 
-    def __init__(self, index: Any, ids: Ids) -> None:  # noqa: ANN401 - a FAISS index has no type
-        self._index = index
-        self.ids = ids
-        self._by_id = np.argsort(ids, kind="stable")
+    They are stored in half precision, which changes no ranking that was measured (docs/design.md, "Vectors"), and read
+    from the file as they are needed. With lists, a search looks only into the PROBED nearest ones.
+    """
+
+    def __init__(self, flat: Any, lists: Any | None) -> None:  # noqa: ANN401 - a FAISS index has no type
+        self._flat = flat
+        self._lists = lists
 
     @classmethod
-    def build(cls, ids: Ids, vectors: Vectors, *, dimension: int) -> Self:
-        """An index of `vectors` (n, dimension), unit rows, under `ids` (n,)."""
+    def build(cls, blocks: Iterable[Halves], dimension: int) -> Self:
+        """An exact index of unit vectors, given as matrices (any, dimension) that follow one another."""
         import faiss
 
-        index = faiss.IndexFlatIP(dimension)
-        if len(ids):
-            index.add(np.ascontiguousarray(vectors, dtype=np.float32))
-        return cls(index, np.asarray(ids, dtype=np.int64))
+        kind: Any = faiss.ScalarQuantizer
+        flat = faiss.IndexScalarQuantizer(dimension, kind.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+        flat.is_trained = True
+        for block in blocks:
+            for first in range(0, len(block), _ROWS):
+                flat.add(np.ascontiguousarray(block[first : first + _ROWS], dtype=np.float32))
+        return cls(flat, None)
+
+    def with_lists(self) -> Self:
+        """The same vectors with the lists that make a search fast above EXACT of them; it takes seconds to minutes."""
+        return type(self)(self._flat, _listed(self))
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return int(self._flat.ntotal)
 
     @property
     def dimension(self) -> int:
         """Length of a vector."""
-        return int(self._index.d)
+        return int(self._flat.d)
 
-    def with_changes(self, removed: Ids, ids: Ids, vectors: Vectors) -> Self:
-        """A new index without `removed` and with `vectors` (n, dimension) under `ids` (n,)."""
-        keep = ~np.isin(self.ids, removed)
-        old = self._all_vectors()[keep]
-        return type(self).build(
-            np.concatenate([self.ids[keep], ids]), np.concatenate([old, vectors]), dimension=self.dimension
-        )
+    @property
+    def has_lists(self) -> bool:
+        """Does a search look only into the nearest lists?"""
+        return self._lists is not None
 
-    def search(self, queries: Vectors, k: int, *, allowed: Ids | None = None) -> tuple[Vectors, Ids]:
-        """The `k` nearest of each query (m, dimension): scores and ids, (m, k), best first, -1 where there is none.
+    def search(
+        self, queries: Vectors, k: int, *, allowed: Mask | None = None, exact: bool = False
+    ) -> tuple[Vectors, Rows]:
+        """The `k` nearest of each query (m, dimension): scores and rows, (m, k), best first, -1 where there is none.
 
-        With `allowed`, only those ids are looked at, so that k of them are found if there are k.
+        Args:
+            allowed: look only at these rows, (n,), so that k of them are found if there are k.
+            exact: compare every vector.
         """
         import faiss
 
         k = min(k, len(self))
         if k == 0:
             return np.zeros((len(queries), 0), dtype=np.float32), np.zeros((len(queries), 0), dtype=np.int64)
-        parameters = None
+        _calm(len(queries))
+        selected: dict[str, Any] = {}
         if allowed is not None:
-            mask = np.isin(self.ids, allowed)
-            selector: Any = faiss.IDSelectorBitmap  # FAISS's Python wrappers take arrays, its stubs do not say so
+            some = np.flatnonzero(allowed)
+            if len(some) <= EXACT // 4:  # fewer than FAISS would look at
+                return self._among(queries, some, k)
+            bitmap: Any = faiss.IDSelectorBitmap  # FAISS's Python wrappers take arrays, its stubs do not say so
+            selected["sel"] = bitmap(np.packbits(allowed, bitorder="little"))
+        queries = np.ascontiguousarray(queries)
+        if self._lists is None or exact:
             make: Any = faiss.SearchParameters
-            parameters = make(sel=selector(np.packbits(mask, bitorder="little")))
-        scores, rows = self._index.search(np.ascontiguousarray(queries), k, params=parameters)
-        return scores, np.where(rows >= 0, self.ids[rows], -1)
+            found: tuple[Vectors, Rows] = self._flat.search(queries, k, params=make(**selected) if selected else None)
+        else:
+            make = faiss.SearchParametersIVF
+            found = self._lists.search(queries, k, params=make(nprobe=PROBED, **selected))
+        return found
 
-    def vectors(self, ids: Ids) -> Vectors:
-        """The vectors of `ids`, (n, dimension).
+    def _among(self, queries: Vectors, rows: Rows, k: int) -> tuple[Vectors, Rows]:
+        scores = queries @ self.vectors(rows).T  # (m, dim) @ (dim, rows)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        missing = ((0, 0), (0, k - order.shape[1]))
+        return (
+            np.pad(np.take_along_axis(scores, order, axis=1), missing, constant_values=-np.inf),
+            np.pad(rows[order], missing, constant_values=-1),
+        )
+
+    def vectors(self, rows: NDArray[np.integer[Any]]) -> Vectors:
+        """The vectors of `rows`, (n, dimension).
 
         Raises:
-            KeyError: an id is not in the index.
+            IndexError: a row is not in the index.
         """
-        places = np.searchsorted(self.ids, ids, sorter=self._by_id)
-        rows = self._by_id[np.minimum(places, len(self.ids) - 1)] if len(self.ids) else places
-        if len(ids) and (not len(self.ids) or not np.array_equal(self.ids[rows], ids)):
-            raise KeyError("an id is not in the vector index")
-        return self._all_vectors()[rows]
+        some: Vectors = self.stored()[rows].astype(np.float32)
+        return some
 
-    def save(self, path: Path) -> None:
-        """Write the index to `path`, ids included.
+    def stored(self) -> Halves:
+        """All vectors as they are stored, (n, dimension), a view of the index's own memory or file."""
+        import faiss
+
+        if not len(self):
+            return np.zeros((0, self.dimension), dtype=np.float16)
+        data: NDArray[np.uint8] = faiss.rev_swig_ptr(self._flat.codes.data(), 2 * len(self) * self.dimension)
+        return data.view(np.float16).reshape(len(self), self.dimension)
+
+    def save(self, folder: Path) -> None:
+        """Write the index into a folder.
 
         Raises:
             OSError: it cannot be written.
@@ -86,15 +136,15 @@ class VectorIndex:
         import faiss
 
         try:
-            faiss.write_index(self._index, str(path))
+            faiss.write_index(self._flat, str(folder / "vectors.faiss"))
+            if self._lists is not None:
+                faiss.write_index(self._lists, str(folder / "lists.faiss"))
         except RuntimeError as error:
-            raise OSError(f"{path.name} cannot be written") from error
-        with path.with_suffix(".ids.npy").open("wb") as file:
-            np.save(file, self.ids)
+            raise OSError(f"the vector index in {folder.name} cannot be written") from error
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """The index that `save` wrote.
+    def load(cls, folder: Path) -> Self:
+        """The index that `save` wrote; its vectors stay in the file until they are needed.
 
         Raises:
             ValueError: a file is missing or damaged.
@@ -102,19 +152,39 @@ class VectorIndex:
         import faiss
 
         try:
-            ids = np.load(path.with_suffix(".ids.npy"), allow_pickle=False)
-            index = faiss.read_index(str(path))
-        except (OSError, RuntimeError, EOFError, ValueError) as error:
-            raise ValueError(f"vector index {path.name} cannot be read: {error}") from error
-        if index.ntotal != len(ids):
-            raise ValueError(f"vector index {path.name} has {index.ntotal} vectors for {len(ids)} ids")
-        return cls(index, ids)
+            flat = faiss.read_index(str(folder / "vectors.faiss"), faiss.IO_FLAG_MMAP_IFC)
+            lists = None
+            if (folder / "lists.faiss").exists():
+                lists = faiss.read_index(str(folder / "lists.faiss"), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+        except RuntimeError as error:
+            raise ValueError(f"the vector index in {folder.name} cannot be read") from error
+        index = cls(flat, lists)
+        if lists is not None and lists.ntotal != len(index):
+            raise ValueError(f"the vector index in {folder.name} has {lists.ntotal} of {len(index)} vectors in lists")
+        return index
 
-    def _all_vectors(self) -> Vectors:
-        """A view of the index's own memory, (n, dimension)."""
-        import faiss
 
-        if not len(self):
-            return np.zeros((0, self.dimension), dtype=np.float32)
-        floats: Vectors = faiss.rev_swig_ptr(self._index.get_xb(), len(self) * self.dimension)
-        return floats.reshape(len(self), self.dimension)
+def _listed(index: VectorIndex) -> Any:  # noqa: ANN401 - a FAISS index has no type
+    """The vectors in about √n lists around centroids fitted to a sample, 8 bits a number."""
+    import faiss
+
+    count = round(len(index) ** 0.5)
+    stored = index.stored()
+    quantizer = faiss.IndexFlatIP(index.dimension)
+    kind: Any = faiss.ScalarQuantizer
+    lists = faiss.IndexIVFScalarQuantizer(quantizer, index.dimension, count, kind.QT_8bit, faiss.METRIC_INNER_PRODUCT)
+    lists.cp.niter = _ROUNDS
+    lists.cp.max_points_per_centroid = _TRAINED
+    sample = np.linspace(0, len(index) - 1, min(len(index), _TRAINED * count)).astype(np.int64)
+    lists.train(index.vectors(sample))
+    for first in range(0, len(index), _ROWS):
+        lists.add(np.ascontiguousarray(stored[first : first + _ROWS], dtype=np.float32))
+    return lists
+
+
+def _calm(queries: int) -> None:
+    """A few questions are searched by their own thread alone, because OpenMP's threads of several searches would fight
+    for the cores (p99 500 ms against 22, docs/performance.md); many at once use them all."""
+    import faiss
+
+    faiss.omp_set_num_threads(1 if queries < _MANY else os.cpu_count() or 1)

@@ -22,6 +22,8 @@ ANSWER_SHARE = 0.75
 then hold the gold string for 89 % with 1.5 sentences, the first sentence alone for 78 % (docs/quality.md)."""
 ANSWER_NEWS = 0.2
 """Or: the idf share of the question's terms that no sentence before it holds."""
+_READ = 32
+"""Passages looked up at once."""
 _OWN_LINES = ("text", "markdown")
 """Kinds whose stored text is the file's own, so that a line number means something."""
 
@@ -59,15 +61,17 @@ class Searched:
 
 def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: int) -> tuple[Found, ...]:
     """The first `k` passages of a ranking as hits. Repeated text comes with all its sources."""
-    ids = snapshot.lexical.ids[ranking.rows].tolist()
-    rows = store.passages(ids)
+    ids = snapshot.ids[ranking.rows].tolist()
     found: list[Found] = []
+    rows: dict[int, PassageRow] = {}
     for place, row_id in enumerate(ids):
+        if place % _READ == 0:
+            rows = store.passages(ids[place : place + max(_READ, k)])
         row = rows.get(row_id)
         if row is None:
             continue  # deleted since the snapshot
         passage = store.passage(row)
-        candidates = _candidates(store, snapshot, query, row, passage)
+        candidates = _candidates(store, snapshot, query, int(ranking.rows[place]), row, passage)
         score = float(ranking.scores[place])
         hit = Hit(
             rank=len(found) + 1,
@@ -85,7 +89,7 @@ def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: in
 
 
 def _candidates(
-    store: Store, snapshot: Snapshot, query: Query, row: PassageRow, passage: Passage
+    store: Store, snapshot: Snapshot, query: Query, place: int, row: PassageRow, passage: Passage
 ) -> tuple[Candidate, ...]:
     """The sentences of a passage by their cosine and their share of the question's terms by idf, best first.
 
@@ -94,17 +98,18 @@ def _candidates(
     where there is anything else.
     """
     sentences = store.sentences(row.id)
-    body = [sentence for sentence in sentences if sentence[3] != "heading"] or sentences
-    vectors = snapshot.vectors.vectors(np.array([sentence[2] for sentence in body], dtype=np.int64))
+    shown = [kind != "heading" for _, _, kind in sentences]
+    shown = shown if any(shown) else [True] * len(sentences)
+    body = [sentence for sentence, is_shown in zip(sentences, shown, strict=True) if is_shown]
     weights = np.array(query.weights, dtype=np.float32)
-    cosines = weights @ (query.vectors @ vectors.T)  # (texts,) @ (texts, sentences)
-    language = snapshot.languages[row.document]
+    cosines = (weights @ query.vectors) @ snapshot.sentences(place)[shown].T  # (dim,) @ (dim, sentences)
+    language = snapshot.language(place)
     above = set(terms(" ".join(store.names_above(row.document, row.start)), language))
     wanted = _wanted(snapshot, query, language)
     asked = {term: weight for term, weight in wanted.items() if term not in above} or wanted
     whole = sum(asked.values()) or 1
     scored = []
-    for (start, end, _, _), cosine in zip(body, cosines.tolist(), strict=True):
+    for (start, end, _), cosine in zip(body, cosines.tolist(), strict=True):
         text = passage.text[start - row.start : end - row.start]
         held = wanted.keys() & set(terms(text, language))
         score = DENSE_WEIGHT * cosine + (1 - DENSE_WEIGHT) * sum(asked.get(term, 0) for term in held) / whole
@@ -117,9 +122,9 @@ def _wanted(snapshot: Snapshot, query: Query, language: str) -> dict[str, float]
     wanted: dict[str, float] = {}
     for weight, text in zip(query.weights, query.texts, strict=True):
         some = question_terms(text, language)
-        whole = sum(map(snapshot.lexical.idf, some))
+        whole = sum(map(snapshot.idf, some))
         for term in some:
-            wanted[term] = wanted.get(term, 0.0) + weight * snapshot.lexical.idf(term) / (whole or 1)
+            wanted[term] = wanted.get(term, 0.0) + weight * snapshot.idf(term) / (whole or 1)
     return wanted
 
 

@@ -51,7 +51,7 @@ def mend(library: Library, findings: list[Finding]) -> list[Finding]:
     if len(broken) < len(findings):
         with library.writing():
             finish(library.store)
-            library.save_indexes()
+            library.save_indexes(anew=any(one.check == "indexes" and one.state == "derived" for one in findings))
     return broken
 
 
@@ -148,7 +148,7 @@ def _labels(store: Store) -> list[Finding]:
 
 
 def _indexes(library: Library) -> list[Finding]:
-    problem = library.index_problem()
+    problem = library.index_problem(thorough=True)
     if problem is None:
         return []
     state: Literal["pending", "derived"] = "derived" if "damaged" in problem else "pending"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+import hashlib
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 import numpy as np
@@ -13,140 +15,142 @@ from numpy.typing import NDArray
 K1 = 0.9
 B = 0.4
 """Robertson's BM25 with the parameters that Anserini uses; R@1 78.9 on SQuAD (docs/design.md)."""
+UNIT = 0.5
+"""A term's weight in a passage is stored as a whole number of these; the most is 32,767."""
+_POSTINGS = 4_000_000
+"""Postings merged at once, about 100 MB of work space."""
 
-Ids = NDArray[np.int64]
+Hashes = NDArray[np.uint64]
+Places = NDArray[np.int64]
+Rows = NDArray[np.int32]
+Units = NDArray[np.uint16]
 Floats = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 
-class LexicalIndex:
-    """Postings of passages by term. An instance does not change, so threads may share it.
+@dataclass(frozen=True, slots=True)
+class Postings:
+    """Which passages hold which terms. It does not change; its arrays may be views of files.
 
-    `ids` (n,) are the passages in increasing order; row i of any score is the score of passage `ids[i]`.
+    `terms` (t,) are the terms' hashes, increasing; those of `terms[i]` are `rows[starts[i]:starts[i + 1]]`, increasing,
+    with their weights in `units`. `lengths` (n,) is the sum of the weights of each passage.
     """
 
-    def __init__(self, ids: Ids, lengths: Floats, terms: Sequence[str], starts: Ids, rows: Ids, counts: Floats) -> None:
-        self.ids = ids
-        self._lengths = lengths
-        self._terms = {term: number for number, term in enumerate(terms)}
-        self._starts = starts  # postings of term t: rows[starts[t]:starts[t + 1]]
-        self._rows = rows
-        self._counts = counts
-        mean = float(lengths.mean()) if len(lengths) else 1.0
-        self._norms = (K1 * (1 - B + B * lengths / (mean or 1.0))).astype(np.float32)
+    terms: Hashes
+    starts: Places
+    rows: Rows
+    units: Units
+    lengths: Floats
 
     @classmethod
-    def build(cls, passages: Iterable[tuple[int, Mapping[str, float]]]) -> Self:
-        """An index of passages, given as (id, weight of each term) in increasing order of id."""
-        ids: list[int] = []
-        lengths: list[float] = []
+    def build(cls, passages: Iterable[Mapping[str, float]]) -> Self:
+        """Postings of passages, given as the weight of each term, one row after the other."""
         numbers: dict[str, int] = {}
-        term_of: list[int] = []
-        row_of: list[int] = []
-        weight_of: list[float] = []
-        for row, (passage, weights) in enumerate(passages):
-            ids.append(passage)
+        term_of, row_of, units, lengths = array("i"), array("i"), array("H"), array("f")
+        for row, weights in enumerate(passages):
             lengths.append(sum(weights.values()))
-            for term, weight in weights.items():
-                term_of.append(numbers.setdefault(term, len(numbers)))
-                row_of.append(row)
-                weight_of.append(weight)
-        return cls._from_postings(
-            np.array(ids, dtype=np.int64),
-            np.array(lengths, dtype=np.float32),
-            list(numbers),
-            np.array(term_of, dtype=np.int64),
-            np.array(row_of, dtype=np.int64),
-            np.array(weight_of, dtype=np.float32),
+            term_of.extend([numbers.setdefault(term, len(numbers)) for term in weights])
+            row_of.extend([row] * len(weights))
+            units.extend([min(int(weight / UNIT), 65_535) for weight in weights.values()])
+        hashes = np.fromiter(map(term_hash, numbers), dtype=np.uint64, count=len(numbers))
+        terms, place = np.unique(hashes, return_inverse=True)
+        numbered = place[np.asarray(term_of)] if len(numbers) else np.zeros(0, np.int64)
+        order = np.argsort(numbered, kind="stable")
+        return cls(
+            terms,
+            _starts(np.bincount(numbered, minlength=len(terms))),
+            np.asarray(row_of, dtype=np.int32)[order],
+            np.asarray(units, dtype=np.uint16)[order],
+            np.asarray(lengths, dtype=np.float32),
         )
-
-    @classmethod
-    def _from_postings(
-        cls, ids: Ids, lengths: Floats, terms: Sequence[str], term_of: Ids, row_of: Ids, weights: Floats
-    ) -> Self:
-        order = np.argsort(term_of, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(np.bincount(term_of, minlength=len(terms)))]).astype(np.int64)
-        return cls(ids, lengths, terms, starts, row_of[order], weights[order])
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self.lengths)
 
-    def with_changes(self, removed: Ids, added: Iterable[tuple[int, Mapping[str, float]]]) -> Self:
-        """A new index without `removed` and with `added`, whose ids are larger than all before."""
-        other = type(self).build(added)
-        keep = ~np.isin(self.ids, removed)
-        new_row = np.cumsum(keep) - 1
-        kept = keep[self._rows]
-        old_terms = np.repeat(np.arange(len(self._terms)), np.diff(self._starts))
-        numbers = dict(self._terms)
-        translate = np.array([numbers.setdefault(term, len(numbers)) for term in other._terms], dtype=np.int64)
-        other_terms = np.repeat(translate, np.diff(other._starts)) if len(other._terms) else translate
-        return type(self)._from_postings(
-            np.concatenate([self.ids[keep], other.ids]),
-            np.concatenate([self._lengths[keep], other._lengths]),
-            list(numbers),
-            np.concatenate([old_terms[kept], other_terms]),
-            np.concatenate([new_row[self._rows[kept]], other._rows + int(keep.sum())]),
-            np.concatenate([self._counts[kept], other._counts]),
-        )
+    def of(self, term: int) -> tuple[Rows, Units]:
+        """The rows that hold a term, given by its hash, and its weights in them."""
+        first, last = self._span(term)
+        return self.rows[first:last], self.units[first:last]
 
-    def scores(self, terms: Sequence[str]) -> Floats:
-        """BM25 of every passage over its maximum for these terms, in [0, 1], (n,).
+    def count(self, term: int) -> int:
+        """How many passages hold a term, given by its hash."""
+        first, last = self._span(term)
+        return last - first
 
-        The maximum is `Σ idf(t)·(k1 + 1)`, which no passage reaches; a term that no passage has counts with the
-        largest idf, so that a question about something else scores low everywhere.
-        """
-        scores = np.zeros(len(self), dtype=np.float32)
-        if not terms or not len(self):
-            return scores
-        largest = 0.0
-        for term, repeated in Counter(terms).items():
-            number = self._terms.get(term)
-            first, last = (0, 0) if number is None else self._starts[number : number + 2]
-            idf = repeated * self.idf(term)
-            largest += idf * (K1 + 1)
-            rows, weights = self._rows[first:last], self._counts[first:last]
-            scores[rows] += idf * (K1 + 1) * weights / (weights + self._norms[rows])
-        return scores / np.float32(largest)
+    def _span(self, term: int) -> tuple[int, int]:
+        place = int(np.searchsorted(self.terms, np.uint64(term)))
+        if place == len(self.terms) or int(self.terms[place]) != term:
+            return 0, 0
+        return int(self.starts[place]), int(self.starts[place + 1])
 
-    def idf(self, term: str) -> float:
-        """Inverse document frequency of a term; one that no passage has counts like one that a single passage has."""
-        number = self._terms.get(term)
-        found = 0 if number is None else int(self._starts[number + 1] - self._starts[number])
-        found = max(1, found)
-        return float(np.log(1 + (len(self) - found + 0.5) / (found + 0.5)))
-
-    def save(self, path: Path) -> None:
-        """Write the index to `path`."""
-        terms = np.frombuffer("\n".join(self._terms).encode(), dtype=np.uint8)
-        with path.open("wb") as file:
-            np.savez(
-                file, ids=self.ids, lengths=self._lengths, terms=terms, starts=self._starts,
-                rows=self._rows.astype(np.int32), counts=self._counts,
-            )  # fmt: skip
+    def counts_in(self, rows: Mask) -> dict[int, int]:
+        """How many of some passages hold each term, by hash; those that none holds are left out."""
+        held = np.flatnonzero(rows[self.rows])
+        places, many = np.unique(np.searchsorted(self.starts, held, "right") - 1, return_counts=True)
+        return dict(zip(self.terms[places].tolist(), many.tolist(), strict=True))
 
     @classmethod
-    def load(cls, path: Path) -> Self:
-        """The index that `save` wrote.
+    def merged(cls, parts: Sequence[tuple[Postings, Mask]]) -> Self:
+        """The postings of all parts one after the other, of each only the rows of its mask, (n,)."""
+        terms = np.unique(np.concatenate([part.terms for part, _ in parts]))
+        places = [np.searchsorted(terms, part.terms) for part, _ in parts]
+        counts = np.zeros((len(parts), len(terms)), dtype=np.int64)
+        for number, (part, kept) in enumerate(parts):
+            for first, last, alive in part._alive(kept):
+                held = np.repeat(np.arange(last - first), np.diff(part.starts[first : last + 1]))[alive]
+                counts[number, places[number][first:last]] = np.bincount(held, minlength=last - first)
+        starts = _starts(counts.sum(axis=0))
+        rows, units = np.empty(starts[-1], dtype=np.int32), np.empty(starts[-1], dtype=np.uint16)
+        following = starts[:-1].copy()  # where the next posting of each term goes
+        offset = 0
+        for number, (part, kept) in enumerate(parts):
+            renumbered = (np.cumsum(kept) - 1 + offset).astype(np.int32)
+            for first, last, alive in part._alive(kept):
+                here = places[number][first:last]
+                many = counts[number, here]
+                shift = np.repeat(following[here] - (np.cumsum(many) - many), many)
+                target = np.arange(len(shift)) + shift
+                span = slice(int(part.starts[first]), int(part.starts[last]))
+                rows[target] = renumbered[part.rows[span][alive]]
+                units[target] = part.units[span][alive]
+            following += counts[number]
+            offset += int(kept.sum())
+        used = counts.any(axis=0)
+        lengths = np.concatenate([part.lengths[kept] for part, kept in parts])
+        return cls(terms[used], np.append(starts[:-1][used], starts[-1]), rows, units, lengths)
 
-        Raises:
-            ValueError: the file is missing or damaged.
-        """
-        import zipfile
+    def _alive(self, kept: Mask) -> Iterator[tuple[int, int, Mask]]:
+        """Runs of terms, first and last, of up to _POSTINGS postings, and which of these are of kept rows."""
+        first = 0
+        while first < len(self.terms):
+            last = max(first + 1, int(np.searchsorted(self.starts, self.starts[first] + _POSTINGS, "right")) - 1)
+            yield first, last, kept[self.rows[self.starts[first] : self.starts[last]]]
+            first = last
 
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                terms = arrays["terms"].tobytes().decode()
-                index = cls(
-                    arrays["ids"], arrays["lengths"], terms.split("\n") if terms else [], arrays["starts"],
-                    arrays["rows"].astype(np.int64), arrays["counts"],
-                )  # fmt: skip
-        except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
-            raise ValueError(f"lexical index {path.name} cannot be read: {error}") from error
-        sound = (
-            len(index._lengths) == len(index.ids)
-            and len(index._starts) == len(index._terms) + 1
-            and len(index._rows) == len(index._counts) == index._starts[-1]
-        )
-        if not sound:
-            raise ValueError(f"lexical index {path.name} is damaged: its parts do not fit together")
-        return index
+
+def impact(units: Units, norms: Floats) -> Floats:
+    """What a term adds to the score of passages, before its idf: the saturated weight, under K1 + 1."""
+    weights = np.float32(UNIT) * units
+    scores: Floats = np.float32(K1 + 1) * weights / (weights + norms)
+    return scores
+
+
+def idf(held: int, passages: int) -> float:
+    """Inverse document frequency of a term that `held` of some passages have; none counts like one."""
+    held = max(1, held)
+    return float(np.log(1 + (passages - held + 0.5) / (held + 0.5)))
+
+
+def norms(lengths: Floats, mean: float) -> Floats:
+    """What passages of these lengths divide by, from the mean length of all."""
+    return (K1 * (1 - B + B * lengths / np.float32(mean or 1.0))).astype(np.float32)
+
+
+@lru_cache(maxsize=200_000)
+def term_hash(term: str) -> int:
+    """The 64 bits by which postings know a term; of a million terms, two share them with a chance of 3 in 10^8."""
+    return int.from_bytes(hashlib.blake2b(term.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
+
+
+def _starts(counts: Places) -> Places:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts, dtype=np.int64)])

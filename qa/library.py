@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import sys
 import threading
@@ -21,7 +22,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from embeddings import BUNDLED, Encoder, EncoderUnavailableError
-from qa import answering, conversation, retrieval, snapshot
+from qa import answering, conversation, indexes, retrieval
 from qa.answering import Searched
 from qa.errors import CitationError, EncoderError, LibraryBusyError, LibraryError, LibraryExistsError, QuestionError
 from qa.rebuild import rebuild
@@ -259,24 +260,31 @@ class Library:
             holder.unlink(missing_ok=True)
             lock.release()
 
-    def save_indexes(self) -> None:
-        """Write the derived indexes beside the rows, so that opening is fast. They can always be made again."""
+    def save_indexes(self, *, lists: bool = True, anew: bool = False) -> None:
+        """Write the derived indexes beside the rows, so that opening is fast. They can always be made again.
+
+        Without `lists` a large library's vectors are all compared until they are saved again: it takes less time.
+        What is saved is used again unless they are to be made `anew`.
+        """
+        if anew:
+            self._snapshot = None
+            shutil.rmtree(self.index_folder, ignore_errors=True)
         if self.index_problem() is None:
             return
         try:
-            snapshot.save(self.store, self.snapshot(), self.index_folder)
+            with self._lock:
+                self._snapshot = indexes.write(
+                    self.store, self._dimension, self._snapshot, self.index_folder, lists=lists
+                )
         except OSError as error:
             raise LibraryError(
                 f"the indexes of {self.path} cannot be saved ({error}): free some disk space; the documents are kept, "
                 "and the next `refdesk index` saves the indexes"
             ) from error
 
-    def index_problem(self) -> str | None:
-        """What keeps the saved indexes from being used as they are, None if nothing does."""
-        damaged = snapshot.damage(self.store, self.index_folder)
-        if damaged is None and snapshot.saved_generation(self.index_folder) != self.store.generation():
-            return "the saved indexes are older than the rows"
-        return damaged
+    def index_problem(self, *, thorough: bool = False) -> str | None:
+        """What keeps the saved indexes from being used as they are, None if nothing does; `thorough` reads them all."""
+        return indexes.problem(self.store, self.index_folder, thorough=thorough)
 
     @property
     def index_folder(self) -> Path:
@@ -368,7 +376,7 @@ class Library:
         ]
         current = self.snapshot()
         allowed = self._allowed(current, sources, where)
-        none = not len(current.documents) or (allowed is not None and not allowed.any())
+        none = not current.live or (allowed is not None and not allowed.any())
         if none:
             return [
                 Searched(question, plan[-1][1], current, retrieval.NO_RANKING, ())
@@ -453,9 +461,12 @@ class Library:
         if before is not None and before.generation == self.store.generation():
             return before
         with self._lock:
-            dimension = int(self.store.meta("dimension"))
-            self._snapshot = snapshot.refresh(self.store, dimension, self._snapshot, self.index_folder)
+            self._snapshot = indexes.current(self.store, self._dimension, self._snapshot, self.index_folder)
             return self._snapshot
+
+    @property
+    def _dimension(self) -> int:
+        return int(self.store.meta("dimension"))
 
     def _allowed(
         self, current: Snapshot, sources: str | Sequence[str] | None, where: Mapping[str, str] | None
@@ -464,8 +475,11 @@ class Library:
         if sources is None and not where:
             return None
         globs = [sources] if isinstance(sources, str) else None if sources is None else list(sources)
-        documents = self.store.documents_matching(globs, where or {})
-        return np.isin(current.documents, np.array(sorted(documents), dtype=np.int64))
+        documents = np.array(sorted(self.store.documents_matching(globs, where or {})), dtype=np.int64)
+        chosen = np.zeros(int(current.documents.max(initial=0)) + 1, dtype=np.bool_)
+        chosen[documents[documents < len(chosen)]] = True
+        allowed: NDArray[np.bool_] = chosen[current.documents]
+        return allowed if current.kept is None else allowed & current.kept
 
     def _shown(self, turns: Turns) -> frozenset[int]:
         """Row ids of the passages that earlier turns have shown."""

@@ -42,7 +42,7 @@ def rebuild(store: Store, encoder: Encoder, on_progress: OnProgress) -> None:
             ("dimension", str(encoder.dimension)),
         ):
             store.set_meta(key, value)
-        store.drop_unused_vectors()
+        store.drop_unused_vectors(all_of_them=True)
 
 
 def _split(store: Store, encoder: Encoder, document: int) -> tuple[str, list[Sentence]]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qa.language import question_terms
+from qa.segment import language_name
 from qa.snapshot import Snapshot
 from qa.types import Strength, Tuned
 
@@ -34,6 +35,8 @@ STRONG = 0.15
 """Above that threshold, from where a hit is strong: the first passage is right for 95 % and more of such questions."""
 _CANDIDATES = 200
 """Passages taken from each of the two rankings before the exact scores are fused, at least."""
+_BLOCK = 512
+"""Scores of which only the largest is looked at first, where there are many."""
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -67,22 +70,30 @@ NO_RANKING = Ranking(np.zeros(0, dtype=np.int64), _NONE, _NONE, _NONE, _NONE)
 
 
 def rank(
-    snapshot: Snapshot, query: Query, k: int, *, allowed: NDArray[np.bool_] | None, dense_weight: float | None
+    snapshot: Snapshot,
+    query: Query,
+    k: int,
+    *,
+    allowed: NDArray[np.bool_] | None,
+    dense_weight: float | None,
+    exact: bool = False,
 ) -> Ranking:
     """All candidates for the `k` best passages for a query among `allowed` (passages,), several times `k`.
 
     Ties are broken by document and place. `dense_weight` in [0, 1] replaces the weight chosen by language: 1 ranks by
-    cosine alone, 0 by BM25 alone.
+    cosine alone, 0 by BM25 alone. `exact` compares every vector, however many there are.
     """
     lexical = np.stack([lexical_scores(snapshot, text) for text in query.texts])  # (texts, passages)
     weights = np.array(query.weights, dtype=np.float32)
     mixed = weights @ lexical  # (passages,)
-    rows = _candidates(snapshot, query.vectors, mixed, max(_CANDIDATES, 4 * k), allowed)
+    rows = _candidates(snapshot, query.vectors, mixed, max(_CANDIDATES, 4 * k), allowed, exact=exact)
+    if not len(rows):
+        return NO_RANKING
     dense = weights @ best_sentence_scores(snapshot, query.vectors, rows)  # (rows,)
     share, thresholds = weights_of(snapshot, rows, dense_weight)
-    taken = SHOWN_PENALTY * np.isin(snapshot.lexical.ids[rows], np.array(sorted(query.shown), dtype=np.int64))
+    taken = SHOWN_PENALTY * np.isin(snapshot.ids[rows], np.array(sorted(query.shown), dtype=np.int64))
     scores = fused(dense, mixed[rows], share, factor=set_back(snapshot, rows), taken=taken)
-    order = np.lexsort((rows, snapshot.document_order[rows], -scores))
+    order = np.lexsort((rows, snapshot.keys[rows], -scores))
     return Ranking(rows[order], scores[order], dense[order], mixed[rows][order], thresholds[order])
 
 
@@ -107,9 +118,9 @@ def weights_of(snapshot: Snapshot, rows: Ids, dense_weight: float | None = None)
     thresholds = threshold(share)
     if dense_weight is not None:
         return share, thresholds
-    languages = snapshot.row_languages[rows]
-    for language in set(languages.tolist()):
-        here = languages == language
+    numbers = snapshot.languages[rows]
+    for number in np.unique(numbers).tolist():
+        here, language = numbers == number, language_name(number)
         tuned = snapshot.tuned.get(language, Tuned())
         share[here] = own = weight_of(snapshot, language) if tuned.dense_weight is None else tuned.dense_weight
         thresholds[here] = threshold(own) if tuned.nothing_found is None else tuned.nothing_found
@@ -128,21 +139,26 @@ def weight_of(snapshot: Snapshot, language: str) -> float:
 
 def lexical_scores(snapshot: Snapshot, text: str) -> Floats:
     """BM25 over its maximum of every passage, each by the stemmer and stop words of its own language, (passages,)."""
-    scores = np.zeros(len(snapshot.lexical), dtype=np.float32)
+    by_terms: dict[tuple[str, ...], list[NDArray[np.bool_]]] = {}
     for language, here in snapshot.rows_by_language.items():
-        scores[here] = snapshot.lexical.scores(question_terms(text, language))[here]
+        by_terms.setdefault(tuple(question_terms(text, language)), []).append(here)
+    if len(by_terms) == 1:
+        return snapshot.bm25(next(iter(by_terms)))
+    scores = np.zeros(len(snapshot), dtype=np.float32)
+    for terms, places in by_terms.items():
+        found = snapshot.bm25(terms)
+        for here in places:
+            scores[here] = found[here]
     return scores
 
 
 def best_sentence_scores(snapshot: Snapshot, vectors: Floats, rows: Ids) -> Floats:
-    """Cosine of each query vector (n, dimension) with the best sentence of each passage row, at least 0, (n, rows)."""
-    if not len(rows):
-        return np.zeros((len(vectors), 0), dtype=np.float32)
-    counts = snapshot.sentence_starts[rows + 1] - snapshot.sentence_starts[rows]
-    ends = np.cumsum(counts)
-    places = np.arange(ends[-1]) + np.repeat(snapshot.sentence_starts[rows] - (ends - counts), counts)
-    cosines = vectors @ snapshot.vectors.vectors(snapshot.sentence_vectors[places]).T  # (n, dim) @ (dim, sentences)
-    best: Floats = np.maximum.reduceat(cosines, ends - counts, axis=1)
+    """Cosine of each query vector (n, dimension) with the best sentence of each passage row, at least 0, (n, rows).
+
+    The rows are increasing, and there is at least one.
+    """
+    sentences, starts = snapshot.sentences_of(rows)
+    best: Floats = np.maximum.reduceat(vectors @ sentences.T, starts, axis=1)  # (n, dim) @ (dim, sentences)
     return np.maximum(best, 0)
 
 
@@ -158,19 +174,35 @@ def _dense_weight(language: str, known: float) -> float:
 
 
 def _candidates(
-    snapshot: Snapshot, vectors: Floats, lexical: Floats, count: int, allowed: NDArray[np.bool_] | None
+    snapshot: Snapshot,
+    vectors: Floats,
+    lexical: Floats,
+    count: int,
+    allowed: NDArray[np.bool_] | None,
+    *,
+    exact: bool,
 ) -> Ids:
     """Passage rows that either ranking puts among its first `count`, increasing; a repeated text is there once."""
-    kept = snapshot.first_of_all if allowed is None else snapshot.first_of_same(allowed)
-    lexical = np.where(kept, lexical, 0)
-    by_words = (
-        np.argpartition(-lexical, min(count, len(lexical)) - 1)[:count] if len(lexical) else np.zeros(0, np.int64)
-    )
-    by_words = by_words[lexical[by_words] > 0]
-    sentences = None if allowed is None else np.unique(snapshot.sentence_vectors[allowed[snapshot.sentence_rows]])
-    _, found = snapshot.vectors.search(vectors, count, allowed=sentences)  # (texts, count)
-    by_meaning = snapshot.rows_of_vectors(np.unique(found[found >= 0]))
-    return np.union1d(by_words, by_meaning[kept[by_meaning]])
+    kept = snapshot.first_of_same(allowed)
+    by_meaning = snapshot.nearest(vectors, count, allowed, exact=exact)
+    if kept is not None:
+        by_meaning = by_meaning[kept[by_meaning]]
+        lexical = np.where(kept, lexical, 0)
+    return np.union1d(_largest(lexical, count), by_meaning)
+
+
+def _largest(scores: Floats, count: int) -> Ids:
+    """The places of the `count` largest scores above 0, fewer if there are no more."""
+    least = np.float32(0)
+    blocks = len(scores) // _BLOCK
+    if blocks > count:  # that many blocks have such a score, so smaller ones need not be looked at
+        best = scores[: blocks * _BLOCK].reshape(blocks, _BLOCK).max(axis=1)
+        least = np.partition(best, blocks - count)[blocks - count]
+    places = np.flatnonzero(scores >= least) if least > 0 else np.flatnonzero(scores)
+    if len(places) <= count:
+        return places
+    found: Ids = places[np.argpartition(-scores[places], count - 1)[:count]]
+    return found
 
 
 def weighted(parts: Sequence[tuple[float, str]], vectors: Floats, shown: frozenset[int] = frozenset()) -> Query:

@@ -1,254 +1,245 @@
-"""The indexes of one generation of a library: derived from the rows, saved beside them, rebuilt when they don't fit."""
+"""One generation of a library as a search sees it: segments, and which of their passages are gone since."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
 
-from embeddings import VectorIndex
-from qa.language import terms
-from qa.lexical import LexicalIndex
-from qa.store import Store
+from qa.lexical import K1, idf, impact, norms, term_hash
+from qa.segment import Ids, Mask, Segment, language_name
 from qa.types import Tuned
 
-FORMAT = 1
-"""Changes when the files' content or the terms of a text change, so that older files are rebuilt."""
-CONTEXT_WEIGHT = 0.5
-"""Weight of a term of the title or heading path against one of the passage's own text. SciFact nDCG@10 with 0: .731,
-with .5: .734, with 1: .737, which is within its noise."""
-_ROWS = 4_096
-"""Vectors read from the rows at once."""
+Floats = NDArray[np.float32]
 
-Ids = NDArray[np.int64]
+
+@dataclass(frozen=True)
+class Part:
+    """A segment with what is left of it."""
+
+    segment: Segment
+    kept: Mask | None = None  # None while all of it is
+    gone: Mapping[int, int] = field(default_factory=dict)  # how many passages that are gone hold each term, by hash
+
+    def without(self, passages: Ids) -> Part:
+        """What is left without some passages, given by row id."""
+        own = self.segment.passages.ids
+        places = np.searchsorted(own, passages)
+        here = places[(places < len(own)) & (own[np.minimum(places, len(own) - 1)] == passages)]
+        if not len(here):
+            return self
+        dead = np.zeros(len(self.segment), dtype=np.bool_)
+        dead[here] = True
+        if self.kept is not None:
+            dead &= self.kept
+        gone = dict(self.gone)
+        for term, count in self.segment.postings.counts_in(dead).items():
+            gone[term] = gone.get(term, 0) + count
+        return Part(self.segment, ~dead if self.kept is None else self.kept & ~dead, gone)
+
+    @property
+    def mask(self) -> Mask:
+        """Which rows are left, (n,)."""
+        return np.ones(len(self.segment), dtype=np.bool_) if self.kept is None else self.kept
+
+    @cached_property
+    def live(self) -> int:
+        """How many rows are left."""
+        return len(self.segment) if self.kept is None else int(self.kept.sum())
+
+    @cached_property
+    def vectors(self) -> Mask | None:
+        """Which vectors the rows that are left have, (vectors,); None for all."""
+        return None if self.kept is None else self.segment.vectors_in(self.kept)
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """What a search needs of one generation. It does not change, so threads may share it.
 
-    Row i of `documents`, `set_back`, `same` and of any score over passages belongs to passage `lexical.ids[i]`. The
-    sentences of row i have the vectors `sentence_vectors[sentence_starts[i]:sentence_starts[i + 1]]`.
+    Its rows are the passages of all parts, one part after the other, by increasing row id; those that are gone are
+    among them, and no search finds them.
     """
 
     of: str  # the library and encoder that it was made from
     generation: int
-    vectors: VectorIndex
-    lexical: LexicalIndex
-    documents: Ids  # (passages,)
-    set_back: NDArray[np.bool_]  # (passages,), text that is repeated or around the main one
-    same: Ids  # (passages,), a number that repeated passages of the same text share, else one of its own
-    sentence_starts: Ids  # (passages + 1,)
-    sentence_vectors: Ids  # (sentences,)
-    languages: dict[int, str]  # of each document
-    keys: dict[int, str]  # of each document, the same in every library that holds it
+    upto: int  # the row id of the last passage that it knows
+    removed: int  # the place in the log of deleted passages up to which it knows them
+    parts: tuple[Part, ...]
     known: dict[str, float]  # characters a token of each language
     tuned: dict[str, Tuned]  # what replaces the defaults, by language
 
-    @cached_property
-    def sentence_rows(self) -> Ids:
-        """The passage row of each sentence, (sentences,)."""
-        return np.repeat(np.arange(len(self.documents)), np.diff(self.sentence_starts))
+    def __len__(self) -> int:
+        return self._starts[-1]
 
     @cached_property
-    def _by_vector(self) -> tuple[Ids, Ids]:
-        order = np.argsort(self.sentence_vectors, kind="stable")
-        return order, self.sentence_vectors[order]
-
-    def rows_of_vectors(self, vectors: Ids) -> Ids:
-        """The passage rows that hold a sentence with one of these vectors, increasing."""
-        order, ordered = self._by_vector
-        first, last = np.searchsorted(ordered, vectors, "left"), np.searchsorted(ordered, vectors, "right")
-        places = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)] or [np.zeros(0, np.int64)])
-        return np.unique(self.sentence_rows[order[places.astype(np.int64)]])
+    def live(self) -> int:
+        """How many passages can be found."""
+        return sum(part.live for part in self.parts)
 
     @cached_property
-    def document_order(self) -> Ids:
-        """The place of each passage row's document in the order of keys, (passages,)."""
-        places = {document: place for place, document in enumerate(sorted(self.keys, key=self.keys.__getitem__))}
-        return np.array([places[document] for document in self.documents.tolist()], dtype=np.int64)
+    def _starts(self) -> list[int]:
+        return list(accumulate((len(part.segment) for part in self.parts), initial=0))
 
-    def first_of_same(self, allowed: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
-        """`allowed` (without it all), but of passages with the same text only the first by key, (passages,)."""
-        rows = np.arange(len(self.documents)) if allowed is None else np.flatnonzero(allowed)
-        ordered = rows[np.lexsort((rows, self.document_order[rows]))]
-        _, first = np.unique(self.same[ordered], return_index=True)
-        kept = np.zeros(len(self.documents), dtype=np.bool_)
-        kept[ordered[first]] = True
+    # Of each passage row
+
+    @cached_property
+    def ids(self) -> Ids:
+        """Row ids, increasing, (n,)."""
+        return self._of_all("ids")
+
+    @cached_property
+    def documents(self) -> Ids:
+        """Row ids of the documents, (n,)."""
+        return self._of_all("documents")
+
+    @cached_property
+    def keys(self) -> NDArray[np.uint64]:
+        """The first half of each document's key, by which documents are in the same order in every library, (n,)."""
+        return self._of_all("keys")
+
+    @cached_property
+    def set_back(self) -> Mask:
+        """Text that is repeated or around the main one, (n,)."""
+        return self._of_all("set_back")
+
+    @cached_property
+    def same(self) -> Ids:
+        """A number that repeated passages of the same text share, 0 of text that is not repeated, (n,)."""
+        return self._of_all("same")
+
+    @cached_property
+    def languages(self) -> NDArray[np.uint32]:
+        """`language_number` of each row's, (n,)."""
+        return self._of_all("languages")
+
+    def _of_all(self, name: str) -> NDArray:  # type: ignore[type-arg]
+        arrays = [getattr(part.segment.passages, name) for part in self.parts]
+        return arrays[0] if len(arrays) == 1 else np.concatenate(arrays or [np.zeros(0, np.int64)])
+
+    @cached_property
+    def kept(self) -> Mask | None:
+        """Which rows can be found, (n,); None for all."""
+        if all(part.kept is None for part in self.parts):
+            return None
+        return np.concatenate([part.mask for part in self.parts])
+
+    def language(self, row: int) -> str:
+        """The language of a passage row."""
+        return language_name(int(self.languages[row]))
+
+    @cached_property
+    def rows_by_language(self) -> dict[str, Mask]:
+        """Which passage rows are in each language, (n,)."""
+        return {language_name(int(one)): self.languages == one for one in np.unique(self.languages)}
+
+    def first_of_same(self, allowed: Mask | None) -> Mask | None:
+        """Which rows a search may show, (n,), None for all: of passages with the same text the first by key.
+
+        Of those in `allowed`, (n,), if it is given.
+        """
+        if allowed is None:
+            return self._first_of_all
+        return self._first(allowed if self.kept is None else allowed & self.kept)
+
+    @cached_property
+    def _first_of_all(self) -> Mask | None:
+        return self._first(self.kept)
+
+    def _first(self, kept: Mask | None) -> Mask | None:
+        rows = np.flatnonzero(self.same)
+        if kept is not None:
+            rows = rows[kept[rows]]
+        rows = rows[np.lexsort((rows, self.keys[rows]))]
+        _, first = np.unique(self.same[rows], return_index=True)
+        later = np.delete(rows, first)
+        if not len(later):
+            return kept
+        kept = np.ones(len(self), dtype=np.bool_) if kept is None else kept.copy()
+        kept[later] = False
         return kept
 
-    @cached_property
-    def first_of_all(self) -> NDArray[np.bool_]:
-        """`first_of_same` of all passages."""
-        return self.first_of_same(None)
+    # Words
 
     @cached_property
-    def row_languages(self) -> NDArray[np.str_]:
-        """The language of each passage row, (passages,)."""
-        return np.array([self.languages[document] for document in self.documents.tolist()], dtype=np.str_)
+    def _norms(self) -> Floats:
+        lengths = np.concatenate([part.segment.postings.lengths for part in self.parts])
+        kept = lengths if self.kept is None else lengths[self.kept]
+        return norms(lengths, float(kept.mean(dtype=np.float64)) if len(kept) else 1.0)
 
-    @cached_property
-    def rows_by_language(self) -> dict[str, NDArray[np.bool_]]:
-        """Which passage rows are in each language, (passages,)."""
-        return {language: self.row_languages == language for language in sorted(set(self.languages.values()))}
+    def idf(self, term: str) -> float:
+        """Inverse document frequency of a term; one that no passage has counts like one that a single passage has."""
+        return idf(self._count(term_hash(term)), self.live)
 
+    def _count(self, term: int) -> int:
+        return sum(part.segment.postings.count(term) - part.gone.get(term, 0) for part in self.parts)
 
-def refresh(store: Store, dimension: int, before: Snapshot | None, folder: Path) -> Snapshot:
-    """The snapshot of the store's present generation: `before` brought up to date, or the saved one, or a new one."""
-    with store.reading():
-        generation = store.generation()
-        if before is not None and before.of != _identity(store):
-            before = None
-        if before is not None and before.generation == generation:
-            return before
-        if before is not None:
-            vectors, lexical = before.vectors, before.lexical
-        else:
-            vectors, lexical = _saved(store, folder, dimension) or (
-                VectorIndex.build(np.zeros(0, np.int64), np.zeros((0, dimension), np.float32), dimension=dimension),
-                LexicalIndex.build(()),
-            )
-        return _assemble(store, generation, vectors, lexical)
+    def bm25(self, terms: Sequence[str]) -> Floats:
+        """BM25 of every passage over its maximum for these terms, in [0, 1], (n,).
 
+        The maximum is `Σ idf(t)·(k1 + 1)`, which no passage reaches; a term that no passage has counts with the
+        largest idf, so that a question about something else scores low everywhere.
+        """
+        scores = np.zeros(len(self), dtype=np.float32)
+        if not terms or not self.live:
+            return scores
+        weights = {term: terms.count(term) * self.idf(term) for term in dict.fromkeys(terms)}
+        largest = sum(weights.values()) * (K1 + 1)
+        for term, weight in weights.items():
+            share = np.float32(weight / largest)
+            for part, start, stop in zip(self.parts, self._starts, self._starts[1:], strict=False):
+                rows, units = part.segment.postings.of(term_hash(term))
+                if len(rows):
+                    scores[start:stop][rows] += share * impact(units, self._norms[start:stop][rows])
+        if self.kept is not None:
+            scores[~self.kept] = 0
+        return scores
 
-def _assemble(store: Store, generation: int, vectors: VectorIndex, lexical: LexicalIndex) -> Snapshot:
-    """Bring both indexes to the rows. Row ids are never used twice, so comparing sets of ids finds every change."""
-    documents = store.document_rows()
-    passages = store.passage_rows()
-    sentences = store.sentence_rows()  # (n, 2): passage, vector
-    ids = np.array([row[0] for row in passages], dtype=np.int64)
-    used = np.unique(sentences[:, 1])
-    new_vectors = np.setdiff1d(used, vectors.ids)
-    old_vectors = np.setdiff1d(vectors.ids, used)
-    if len(new_vectors) or len(old_vectors):
-        vectors = vectors.with_changes(old_vectors, new_vectors, _load_vectors(store, new_vectors, vectors.dimension))
-    new_passages = np.setdiff1d(ids, lexical.ids)
-    old_passages = np.setdiff1d(lexical.ids, ids)
-    if len(new_passages) or len(old_passages):
-        lexical = lexical.with_changes(old_passages, passage_terms(store, new_passages.tolist()))
-    starts = np.searchsorted(sentences[:, 0], ids, "left")
-    return Snapshot(
-        of=_identity(store),
-        generation=generation,
-        vectors=vectors,
-        lexical=lexical,
-        documents=np.array([row[1] for row in passages], dtype=np.int64),
-        set_back=np.array([row[2] != "main" for row in passages], dtype=np.bool_),
-        same=_same(store, ids),
-        sentence_starts=np.append(starts, len(sentences)).astype(np.int64),
-        sentence_vectors=sentences[:, 1].copy(),
-        languages={document: language for document, _, language in documents},
-        keys={document: key for document, key, _ in documents},
-        known={language: characters / max(1, tokens) for language, characters, tokens in store.languages()},
-        tuned=store.tuned(),
-    )
+    # Sentences
 
+    def nearest(self, vectors: Floats, count: int, allowed: Mask | None, *, exact: bool = False) -> Ids:
+        """The passage rows of the `count` sentences nearest to each query vector (m, dimension), increasing.
 
-def _same(store: Store, ids: Ids) -> Ids:
-    """A number for each passage, shared by repeated ones with the same text, (passages,)."""
-    same = np.arange(len(ids))
-    first: dict[tuple[bytes, int], int] = {}
-    for passage, digest, offset in store.repeated_passages():
-        row = int(np.searchsorted(ids, passage))
-        same[row] = first.setdefault((digest, offset), row)
-    return same
+        Of those in `allowed`, (n,), if it is given; every vector is compared with `exact`.
+        """
+        scores, places, numbers = [], [], []
+        for number, (part, start) in enumerate(zip(self.parts, self._starts, strict=False)):
+            some = part.vectors
+            if allowed is not None:
+                some = part.segment.vectors_in(allowed[start : start + len(part.segment)] & part.mask)
+            found, rows = part.segment.vectors.search(vectors, count, allowed=some, exact=exact)
+            scores.append(found)
+            places.append(rows)
+            numbers.append(np.full(found.shape, number))
+        if not scores:
+            return np.zeros(0, dtype=np.int64)
+        all_scores, all_places, all_numbers = (np.concatenate(each, axis=1) for each in (scores, places, numbers))
+        all_scores = np.where(all_places < 0, -np.inf, all_scores)
+        best = np.argsort(-all_scores, axis=1, kind="stable")[:, :count]
+        all_places, all_numbers = np.take_along_axis(all_places, best, 1), np.take_along_axis(all_numbers, best, 1)
+        return np.concatenate(
+            [
+                start + part.segment.held_by(np.unique(all_places[(all_numbers == number) & (all_places >= 0)]))
+                for number, (part, start) in enumerate(zip(self.parts, self._starts, strict=False))
+            ]
+        )
 
+    def sentences(self, row: int) -> Floats:
+        """The vectors of a passage row's sentences, in order, (sentences, dimension)."""
+        return self.sentences_of(np.array([row], dtype=np.int64))[0]
 
-def _identity(store: Store) -> str:
-    """What saved indexes must come from: this very library, with this encoder."""
-    return f"{store.meta('library')} {store.meta('encoder')}"
-
-
-def _load_vectors(store: Store, ids: Ids, dimension: int) -> NDArray[np.float32]:
-    vectors = np.zeros((len(ids), dimension), dtype=np.float32)
-    for first in range(0, len(ids), _ROWS):
-        vectors[first : first + _ROWS] = store.vectors(ids[first : first + _ROWS].tolist(), dimension)
-    return vectors
-
-
-def passage_terms(store: Store, ids: Sequence[int]) -> Iterator[tuple[int, dict[str, float]]]:
-    """(id, weight of each term) of passages, given in increasing order of id; titles and headings count a little."""
-    rows = store.passages(ids)
-    document: int | None = None
-    for row_id in ids:
-        row = rows[row_id]
-        if row.document != document:
-            document = row.document
-            text, language, title = store.text(document)
-            blocks = store.blocks(document)
-            place = 0
-        while blocks[place].end <= row.start:
-            place += 1
-        own = text[row.start : row.end]
-        above = [name for name in dict.fromkeys((title, *blocks[place].heading)) if name and name not in own]
-        weights: dict[str, float] = dict(Counter(terms(own, language)))
-        for term in terms(" ".join(above), language):
-            weights[term] = weights.get(term, 0.0) + CONTEXT_WEIGHT
-        yield row_id, weights
-
-
-def save(store: Store, snapshot: Snapshot, folder: Path) -> None:
-    """Write the indexes to `folder`; a crash in between leaves files that are rebuilt, never ones that are wrong."""
-    folder.mkdir(exist_ok=True)
-    manifest = folder / "manifest.json"
-    manifest.unlink(missing_ok=True)
-    snapshot.vectors.save(folder / "vectors.faiss")
-    snapshot.lexical.save(folder / "lexical.npz")
-    names = ("vectors.faiss", "vectors.ids.npy", "lexical.npz")
-    content = {
-        "format": FORMAT,
-        "of": _identity(store),
-        "generation": snapshot.generation,
-        "sha256": {name: _sha256(folder / name) for name in names},
-    }
-    partial = manifest.with_suffix(".part")
-    partial.write_text(json.dumps(content))
-    os.replace(partial, manifest)
-
-
-def saved_generation(folder: Path) -> int | None:
-    """The generation of the saved indexes, None where there are none."""
-    try:
-        return int(json.loads((folder / "manifest.json").read_text())["generation"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def damage(store: Store, folder: Path) -> str | None:
-    """What is wrong with the saved indexes, None if they are sound."""
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        if manifest["format"] != FORMAT or manifest["of"] != _identity(store):
-            return "the saved indexes are of another library, encoder or version"
-        for name, digest in manifest["sha256"].items():
-            if _sha256(folder / name) != digest:
-                return f"the saved index {name} is damaged"
-    except FileNotFoundError as error:
-        return f"the saved index {Path(error.filename).name} is missing"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"the saved indexes cannot be read ({error})"
-    return None
-
-
-def _saved(store: Store, folder: Path, dimension: int) -> tuple[VectorIndex, LexicalIndex] | None:
-    if damage(store, folder) is not None:
-        return None
-    try:
-        vectors = VectorIndex.load(folder / "vectors.faiss")
-        lexical = LexicalIndex.load(folder / "lexical.npz")
-    except ValueError:
-        return None
-    return (vectors, lexical) if vectors.dimension == dimension else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    def sentences_of(self, rows: Ids) -> tuple[Floats, Ids]:
+        """The vectors of the sentences of passage rows, increasing, and where each row's start in them."""
+        vectors, starts, before = [], [], 0
+        edges = np.searchsorted(rows, self._starts)
+        for part, start, first, last in zip(self.parts, self._starts, edges, edges[1:], strict=False):
+            if last > first:
+                some, own = part.segment.vectors_of(rows[first:last] - start)
+                vectors.append(some)
+                starts.append(own + before)
+                before += len(some)
+        return np.concatenate(vectors), np.concatenate(starts)

@@ -22,15 +22,22 @@ from qa.errors import LibraryError, QuestionError
 from qa.passages import Draft, Sentence, pack
 from qa.types import Block, Document, DocumentInfo, Passage, Reading, Tuned, Zone
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "library.sqlite"
 _BUSY_SECONDS = 30.0
 _MANY = 500
 """Values bound in one statement; SQLite allows 999 in its oldest versions."""
+_BLOCK = 16_384
+"""Vectors read at a time, 12 MB."""
+_LAST = 2**62
+"""Larger than every row id."""
+_LONG_LOG = 100_000
+"""Deleted passages that are noted at most, about, beyond those that saved indexes do not know yet."""
 
 _BLOCKS = 'SELECT kind, "start", "end", heading, page, CASE repeated WHEN 1 THEN \'repeated\' ELSE zone END FROM blocks'
 
 Vectors = NDArray[np.float32]
+Halves = NDArray[np.float16]
 Ids = NDArray[np.int64]
 
 _SCHEMA = """
@@ -68,6 +75,14 @@ CREATE TABLE vectors (
 );
 CREATE TABLE pending (hash BLOB PRIMARY KEY) WITHOUT ROWID;
 """
+_SINCE_2 = """
+CREATE INDEX documents_language ON documents (language, characters, tokens);
+CREATE TABLE removed (place INTEGER PRIMARY KEY AUTOINCREMENT, passage INTEGER NOT NULL);
+CREATE TRIGGER passages_removed AFTER DELETE ON passages BEGIN INSERT INTO removed (passage) VALUES (old.id); END;
+INSERT INTO meta VALUES ('forgotten', '0');
+INSERT INTO meta SELECT 'checked', COALESCE(MAX(id), 0) FROM vectors;
+"""
+"""Schema 2 notes which passages were deleted and which vectors are known to be used, so that nothing counts all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +148,16 @@ class Store:
         """A new store in a file that does not exist yet. All of it is there, or nothing."""
         store = cls(path)
         with store.transaction():
-            for statement in _SCHEMA.split(";\n"):
-                if statement.strip():
-                    store.connection.execute(statement)
+            store._run(_SCHEMA + _SINCE_2)
             rows = {"schema": str(SCHEMA_VERSION), "generation": "0", **meta}
             store.connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
         store.connection.execute("PRAGMA journal_mode = WAL")  # kept in the file
         return store
+
+    def _run(self, statements: str) -> None:
+        for statement in statements.split(";\n"):
+            if statement.strip():
+                self.connection.execute(statement)
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -163,6 +181,11 @@ class Store:
                 f"library {path.parent} has schema version {version}, this Refdesk reads up to {SCHEMA_VERSION}: "
                 "upgrade with `pip install --upgrade refdesk`, or choose another folder with --library"
             )
+        if version < SCHEMA_VERSION:
+            with store.transaction():
+                if int(store.meta("schema")) < SCHEMA_VERSION:  # nobody else was faster
+                    store._run(_SINCE_2)
+                    store.set_meta("schema", str(SCHEMA_VERSION))
         return store
 
     @property
@@ -517,21 +540,65 @@ class Store:
 
     # Passages, sentences, vectors
 
-    def passage_rows(self) -> list[tuple[int, int, str]]:
-        """(id, document, zone) of every passage, by id."""
-        return self.connection.execute("SELECT id, document, zone FROM passages ORDER BY id").fetchall()
-
-    def repeated_passages(self) -> list[tuple[int, bytes, int]]:
-        """(passage, hash of its block, its place in the block) of every passage of repeated text."""
+    def passage_rows(self, first: int = 0, last: int = _LAST) -> list[tuple[int, int, str, str, str]]:
+        """(id, document, zone, the document's key, its language) of the passages `first` to `last`, by id."""
         return self.connection.execute(
-            'SELECT p.id, b.hash, p."start" - b."start" FROM passages p JOIN blocks b ON b.document = p.document '
-            'AND b."start" <= p."start" AND b."end" > p."start" WHERE p.zone = \'repeated\''
+            "SELECT p.id, p.document, p.zone, d.key, d.language FROM passages p JOIN documents d ON d.id = p.document "
+            "WHERE p.id BETWEEN ? AND ? ORDER BY p.id",
+            (first, last),
         ).fetchall()
 
-    def sentence_rows(self) -> Ids:
-        """(passage, vector) of every sentence, by passage and place, (n, 2)."""
-        rows = self.connection.execute("SELECT passage, vector FROM sentences ORDER BY passage, ordinal").fetchall()
+    def passage_spans(self, first: int, last: int) -> dict[int, tuple[int, int]]:
+        """Start and end of the passages `first` to `last`."""
+        rows = self.connection.execute(
+            'SELECT id, "start", "end" FROM passages WHERE id BETWEEN ? AND ?', (first, last)
+        )
+        return {row_id: (start, end) for row_id, start, end in rows}
+
+    def repeated_passages(self, first: int, last: int) -> list[tuple[int, bytes, int]]:
+        """(passage, hash of its block, its place in the block) of the passages `first` to `last` of repeated text."""
+        return self.connection.execute(
+            'SELECT p.id, b.hash, p."start" - b."start" FROM passages p JOIN blocks b ON b.document = p.document '
+            'AND b."start" <= p."start" AND b."end" > p."start" WHERE p.id BETWEEN ? AND ? AND p.zone = \'repeated\'',
+            (first, last),
+        ).fetchall()
+
+    def sentence_rows(self, first: int, last: int) -> Ids:
+        """(passage, vector) of the sentences of the passages `first` to `last`, by passage and place, (n, 2)."""
+        rows = self.connection.execute(
+            "SELECT passage, vector FROM sentences WHERE passage BETWEEN ? AND ? ORDER BY passage, ordinal",
+            (first, last),
+        ).fetchall()
         return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+    def last_passage(self) -> int:
+        """The largest row id that a passage has or had; later ones are larger."""
+        row = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'passages'").fetchone()
+        return int(row[0]) if row else 0
+
+    def passage_after(self, first: int, count: int) -> int | None:
+        """The row id of the last of the first `count` passages from `first`, None if there is none."""
+        row = self.connection.execute(
+            "SELECT MAX(id) FROM (SELECT id FROM passages WHERE id >= ? ORDER BY id LIMIT ?)", (first, count)
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
+
+    def removed_passages(self, after: int) -> tuple[Ids, int]:
+        """Row ids of the passages that were deleted after the place `after` in the log, and the log's last place."""
+        rows = self.connection.execute("SELECT passage, place FROM removed WHERE place > ? ORDER BY place", (after,))
+        pairs = np.array(rows.fetchall(), dtype=np.int64).reshape(-1, 2)
+        return pairs[:, 0], int(pairs[-1, 1]) if len(pairs) else after
+
+    def forgotten(self) -> int:
+        """The place in the log of deleted passages up to which it was cut."""
+        return int(self.meta("forgotten"))
+
+    def forget_removed(self, upto: int) -> None:
+        """Cut the log of deleted passages once it is long: whoever has not read so far reads the saved indexes."""
+        many = self._count("SELECT COUNT(*) FROM removed WHERE place <= ?", upto)
+        if many >= _LONG_LOG:
+            self.connection.execute("DELETE FROM removed WHERE place <= ?", (upto,))
+            self.set_meta("forgotten", str(upto))
 
     def passage_count(self, document: int) -> int:
         """How many passages a document has."""
@@ -570,10 +637,10 @@ class Store:
         ).fetchone()
         return None if row is None else int(row[0])
 
-    def sentences(self, passage: int) -> list[tuple[int, int, int, str]]:
-        """(start, end, vector, kind of its block) of a passage's sentences, in order."""
+    def sentences(self, passage: int) -> list[tuple[int, int, str]]:
+        """(start, end, kind of its block) of a passage's sentences, in order."""
         return self.connection.execute(
-            'SELECT s."start", s."end", s.vector, b.kind FROM sentences s JOIN passages p ON p.id = s.passage '
+            'SELECT s."start", s."end", b.kind FROM sentences s JOIN passages p ON p.id = s.passage '
             "JOIN blocks b ON b.document = p.document AND b.ordinal = s.block WHERE s.passage = ? ORDER BY s.ordinal",
             (passage,),
         ).fetchall()
@@ -608,13 +675,12 @@ class Store:
         rows = self.connection.execute("SELECT id FROM vectors WHERE encoder = ? ORDER BY id", (encoder,)).fetchall()
         return np.array(rows, dtype=np.int64).reshape(-1)
 
-    def vectors(self, ids: Sequence[int], dimension: int) -> Vectors:
-        """Vectors by row id, (n, dimension)."""
-        values = dict(self._select_many("SELECT id, value FROM vectors WHERE id IN", ids))
-        vectors = np.zeros((len(ids), dimension), dtype=np.float32)
-        for place, row_id in enumerate(ids):
-            vectors[place] = np.frombuffer(values[row_id], dtype=np.float16)
-        return vectors
+    def vectors(self, ids: Ids, dimension: int) -> Iterator[Halves]:
+        """The vectors with these row ids, increasing, in half precision, some at a time, (any, dimension)."""
+        for first in range(0, len(ids), _BLOCK):
+            some = ids[first : first + _BLOCK]
+            values = self._select_many("SELECT value FROM vectors WHERE id IN", some.tolist(), order="ORDER BY id")
+            yield np.frombuffer(b"".join(value for (value,) in values), dtype=np.float16).reshape(len(some), dimension)
 
     def vectors_of(self, encoder: str, hashes: Sequence[bytes]) -> dict[bytes, int]:
         """The rows of the vectors that these texts have already, by hash."""
@@ -633,9 +699,18 @@ class Store:
         used = "id IN (SELECT vector FROM sentences)"
         self.connection.execute(f"UPDATE OR IGNORE vectors SET encoder = ? WHERE encoder = ? AND {used}", (new, old))
 
-    def drop_unused_vectors(self) -> None:
-        """Delete vectors that no sentence uses: what an interrupted run left, or another encoder's."""
-        self.connection.execute("DELETE FROM vectors WHERE id NOT IN (SELECT vector FROM sentences)")
+    def drop_unused_vectors(self, *, all_of_them: bool = False) -> None:
+        """Delete vectors that no sentence uses: those that an interrupted run left since this was last called.
+
+        `all_of_them` looks at every vector, another encoder's too.
+        """
+        after = 0 if all_of_them else int(self.meta("checked"))
+        self.connection.execute(
+            "DELETE FROM vectors WHERE id > ? AND NOT EXISTS (SELECT 1 FROM sentences WHERE vector = vectors.id)",
+            (after,),
+        )
+        last = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'").fetchone()
+        self.set_meta("checked", str(last[0] if last else 0))
 
     def counts(self) -> dict[str, int]:
         """Numbers of rows: files, failed files, documents, passages, sentences, vectors."""
@@ -653,11 +728,17 @@ class Store:
     def _count(self, query: str, *values: int) -> int:
         return int(self.connection.execute(query, values).fetchone()[0])
 
-    def _select_many(self, query: str, values: Sequence[Any], *before: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
+    def _select_many(
+        self,
+        query: str,
+        values: Sequence[Any],
+        *before: Any,  # noqa: ANN401
+        order: str = "",
+    ) -> Iterator[tuple[Any, ...]]:
         for first in range(0, len(values), _MANY):
             some = values[first : first + _MANY]
             marks = ",".join("?" * len(some))
-            yield from self.connection.execute(f"{query} ({marks})", (*before, *some))
+            yield from self.connection.execute(f"{query} ({marks}) {order}", (*before, *some))
 
 
 def _block(row: tuple[Any, ...]) -> Block:

@@ -296,7 +296,7 @@ def test_doctor(run: Run) -> None:
 def test_doctor_on_damage(run: Run, library: Library, folder: Path) -> None:
     (folder / "a.txt").write_text("The lighthouse is red.\n")
     library.sync([folder])
-    (library.index_folder / "lexical.npz").write_bytes(b"PK")
+    next(library.index_folder.glob("*/vectors.faiss")).write_bytes(b"PK")
     here = ("--library", library.path)
     result = run("doctor", *here)
     assert result.code == 1

@@ -50,14 +50,14 @@ def brute_force(library: qa.Library, question: str) -> list[tuple[str, float]]:
     store, current = library.store, library.snapshot()
     query = library.encoder.encode_queries([question])[0]
     ranked = []
-    for place, (row_id, document, _) in enumerate(store.passage_rows()):
+    for place, (row_id, document, *_) in enumerate(store.passage_rows()):
         row = store.passages([row_id])[row_id]
         text, language, _ = store.text(document)
         sentences = library.encoder.encode_documents(
-            [" ".join(text[start:end].split()) for start, end, _, _ in store.sentences(row_id)]
+            [" ".join(text[start:end].split()) for start, end, _ in store.sentences(row_id)]
         )
         dense = max(0.0, *(float(np.float16(vector).astype(np.float32) @ query) for vector in sentences), 0.0)
-        lexical = float(current.lexical.scores(question_terms(question, language))[place])
+        lexical = float(current.bm25(question_terms(question, language))[place])
         known = current.known[language]
         weight = 0.4 * min(1.0, max(0.0, (known - 1.5) / 2.5))
         ranked.append((store.passage(row).id, weight * dense + (1 - weight) * lexical))
@@ -100,7 +100,7 @@ def test_the_sentence_that_answers_is_cited(library: qa.Library, question: str, 
 def test_weights_follow_what_the_encoder_knows(library: qa.Library) -> None:
     current = library.snapshot()
     shares, _ = retrieval.weights_of(current, np.arange(len(current.documents)))
-    by_language = dict(zip(current.row_languages.tolist(), shares.tolist(), strict=True))
+    by_language = {current.language(row): share for row, share in enumerate(shares.tolist())}
     assert 0.35 < by_language["en"] <= 0.4
     assert 0.1 < by_language["de"] < 0.35
     assert by_language["ru"] == 0

@@ -570,7 +570,7 @@ def assert_spans(library: Library) -> int:
         )
         assert passage.text == passage.text.strip() != ""
         place = row.start
-        for start, end, _, _ in library.store.sentences(row.id):
+        for start, end, _ in library.store.sentences(row.id):
             assert not text[place:start].strip()
             assert place <= start < end <= row.end
             place = end

@@ -68,7 +68,7 @@ class Judge:
                 self._documents[file.source].add(file.document)
         self._names = SourceNames(self._documents)
         self._twins = _twins(current)
-        self._rows = {row_id: row for row, row_id in enumerate(current.lexical.ids.tolist())}
+        self._rows = {row_id: row for row, row_id in enumerate(current.ids.tolist())}
         self.passage = lru_cache(_CACHED)(self._passage)
         self._collapsed = lru_cache(_CACHED)(lambda row_id: collapsed(self.passage(row_id)[1].text))
         self._pages = lru_cache(_CACHED)(self._pages_of)
@@ -150,9 +150,9 @@ class Judge:
 
     def likely(self, text: str) -> list[int]:
         """The documents that may hold a text, the likeliest first, by BM25."""
-        best = np.zeros(len(self.current.documents), dtype=np.float32)
+        best = np.zeros(len(self.current), dtype=np.float32)
         for language, here in self.current.rows_by_language.items():
-            best[here] = self.current.lexical.scores(terms(text, language))[here]
+            best[here] = self.current.bm25(terms(text, language))[here]
         order = np.argsort(-best, kind="stable")[: 4 * _LIKELY]
         documents = self.current.documents[order[best[order] > 0]].tolist()
         return list(dict.fromkeys(documents))[:_LIKELY]
@@ -183,12 +183,12 @@ class Judge:
 
     def pages_at(self, row: int) -> frozenset[int]:
         """The pages on which the text of a passage row stands."""
-        ids = self.current.lexical.ids
+        ids = self.current.ids
         return frozenset(page for twin in self._twins_of(row) for page in self._pages(int(ids[twin])))
 
     def gold_at(self, target: Target, row: int) -> list[int]:
         """Which of a target's spans the text of a passage row covers, by number."""
-        places = [self.passage(int(self.current.lexical.ids[twin]))[0] for twin in self._twins_of(row)]
+        places = [self.passage(int(self.current.ids[twin]))[0] for twin in self._twins_of(row)]
         return [n for n, span in enumerate(target.spans) if any(_overlap(place, span) for place in places)]
 
     def answers_question(self, target: Target, row: int) -> bool:
@@ -198,7 +198,7 @@ class Judge:
         held = self.documents_at(row)
         if target.documents and target.documents.isdisjoint(held):
             return False
-        row_id = int(self.current.lexical.ids[row])
+        row_id = int(self.current.ids[row])
         if target.by == "answer":
             return any(holds(self._collapsed(row_id), answer) for answer in target.answers)
         if target.by == "page":
@@ -215,7 +215,7 @@ class Judge:
         """The rank of the first of `depth` passage rows whose text holds an answer string."""
         gold = [wanted(answer) for answer in answers]
         for rank, row in enumerate(ranking[:depth], 1):
-            text = self._collapsed(int(self.current.lexical.ids[row]))
+            text = self._collapsed(int(self.current.ids[row]))
             if any(holds(text, answer) for answer in gold):
                 return rank
         return None
@@ -234,7 +234,7 @@ class Judge:
     def _labels_at(self, row: int, target: Target) -> Iterator[str]:
         if self.unit == "passage":
             found = dict.fromkeys(_gold_label(target.numbers[n]) for n in self.gold_at(target, row))
-            yield from found or [self.passage(int(self.current.lexical.ids[row]))[1].id]
+            yield from found or [self.passage(int(self.current.ids[row]))[1].id]
             return
         held = self.documents_at(row)
         gold_ones = [document for document in held if document in target.documents]
@@ -248,7 +248,7 @@ class Judge:
 
     def gold_passage(self, target: Target, row: int) -> dict[str, Any]:
         """A passage that answers, for showing: where it stands, its text, and the gold words in it."""
-        place, passage = self.passage(int(self.current.lexical.ids[row]))
+        place, passage = self.passage(int(self.current.ids[row]))
         marks = self._marks(target, place, passage.text)
         start, end = marks[0] if marks else (0, len(passage.text))
         quote = passage.text[start:end]
@@ -290,13 +290,14 @@ def _gold_label(number: int) -> str:
 
 def _twins(current: Snapshot) -> dict[int, tuple[int, ...]]:
     """The rows of each group of passages with the same text, by the group's number; groups of one are left out."""
-    numbers, counts = np.unique(current.same, return_counts=True)
-    groups: dict[int, list[int]] = {number: [] for number in numbers[counts > 1].tolist()}
-    for row in np.flatnonzero(np.isin(current.same, list(groups))).tolist():
-        groups[int(current.same[row])].append(row)
+    groups: dict[int, list[int]] = {}
+    for row in np.flatnonzero(current.same).tolist():
+        if current.kept is None or current.kept[row]:
+            groups.setdefault(int(current.same[row]), []).append(row)
     return {
-        number: tuple(sorted(rows, key=lambda row: current.keys[int(current.documents[row])]))
+        number: tuple(sorted(rows, key=lambda row: (current.keys[row], row)))
         for number, rows in groups.items()
+        if len(rows) > 1
     }
 
 

@@ -20,6 +20,7 @@ from qa.evaluation.gold import Judge, Target
 from qa.evaluation.statistics import SEED, Floats, bootstrap
 from qa.evaluation.types import EvaluationProgress, Measured, Question
 from qa.library import Library
+from qa.segment import language_number
 from qa.snapshot import Snapshot
 from qa.types import Tuned
 
@@ -145,15 +146,16 @@ def _seen(judge: Judge, question: Question, search: Searched) -> _Seen | None:
 
 def _language(current: Snapshot, target: Target, rows: NDArray[np.int64]) -> str:
     """The language that a question tunes: that of its gold documents, or of the best passage."""
-    languages = sorted(current.languages[document] for document in target.documents)
-    return languages[0] if languages else str(current.row_languages[rows[0]])
+    gold = np.flatnonzero(np.isin(current.documents, sorted(target.documents)))
+    languages = sorted(current.language(row) for row in gold.tolist())
+    return languages[0] if languages else current.language(int(rows[0]))
 
 
 def _over_grid(current: Snapshot, search: Searched, language: str) -> Floats:
     """The scores of a ranking's rows with each weight for one language, and as they are, (grid + 1, rows)."""
     ranking = search.ranking
     share, _ = retrieval.weights_of(current, ranking.rows)
-    here = current.row_languages[ranking.rows] == language
+    here = current.languages[ranking.rows] == language_number(language)
     factor = retrieval.set_back(current, ranking.rows)
     none = np.zeros(len(share), dtype=np.float32)
     rows = [
