@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import PurePath
 
 import numpy as np
@@ -64,6 +65,7 @@ def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: in
     ids = snapshot.ids[ranking.rows].tolist()
     found: list[Found] = []
     rows: dict[int, PassageRow] = {}
+    wanted = cache(partial(_wanted, snapshot, query))
     for place, row_id in enumerate(ids):
         if place % _READ == 0:
             rows = store.passages(ids[place : place + max(_READ, k)])
@@ -71,7 +73,7 @@ def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: in
         if row is None:
             continue  # deleted since the snapshot
         passage = store.passage(row)
-        candidates = _candidates(store, snapshot, query, int(ranking.rows[place]), row, passage)
+        candidates = _candidates(store, snapshot, query, int(ranking.rows[place]), row, passage, wanted)
         score = float(ranking.scores[place])
         hit = Hit(
             rank=len(found) + 1,
@@ -89,7 +91,13 @@ def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: in
 
 
 def _candidates(
-    store: Store, snapshot: Snapshot, query: Query, place: int, row: PassageRow, passage: Passage
+    store: Store,
+    snapshot: Snapshot,
+    query: Query,
+    place: int,
+    row: PassageRow,
+    passage: Passage,
+    wanted_in: Callable[[str], Mapping[str, float]],
 ) -> tuple[Candidate, ...]:
     """The sentences of a passage by their cosine and their share of the question's terms by idf, best first.
 
@@ -105,7 +113,7 @@ def _candidates(
     cosines = (weights @ query.vectors) @ snapshot.sentences(place)[shown].T  # (dim,) @ (dim, sentences)
     language = snapshot.language(place)
     above = set(terms(" ".join(store.names_above(row.document, row.start)), language))
-    wanted = _wanted(snapshot, query, language)
+    wanted = wanted_in(language)
     asked = {term: weight for term, weight in wanted.items() if term not in above} or wanted
     whole = sum(asked.values()) or 1
     scored = []
@@ -121,10 +129,10 @@ def _wanted(snapshot: Snapshot, query: Query, language: str) -> dict[str, float]
     """What each term of a query counts: its share of the idf of all terms; they sum to 1."""
     wanted: dict[str, float] = {}
     for weight, text in zip(query.weights, query.texts, strict=True):
-        some = question_terms(text, language)
-        whole = sum(map(snapshot.idf, some))
-        for term in some:
-            wanted[term] = wanted.get(term, 0.0) + weight * snapshot.idf(term) / (whole or 1)
+        some = [(term, snapshot.idf(term)) for term in question_terms(text, language)]
+        whole = sum(idf for _, idf in some)
+        for term, idf in some:
+            wanted[term] = wanted.get(term, 0.0) + weight * idf / (whole or 1)
     return wanted
 
 

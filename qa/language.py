@@ -114,8 +114,12 @@ def has_pointer(text: str) -> bool:
 
 def words(text: str) -> list[str]:
     """The words of a text, lower case; runs of a script without spaces as overlapping pairs of characters."""
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    split: list[str] = _WORD.findall(folded)
+    if not _UNSPACED.search(folded):
+        return split
     found: list[str] = []
-    for word in _WORD.findall(unicodedata.normalize("NFKC", text).casefold()):
+    for word in split:
         if _UNSPACED.search(word):
             found += _pairs(word)
         else:

@@ -178,7 +178,14 @@ class Library:
             raise LibraryError("no path was given: name the files or folders to index")
         listen = on_progress or (lambda _: None)
         with self.writing(wait):
-            report = sync(self.store, lambda: self.encoder, [Path(path) for path in paths], self.path, listen)
+            report = sync(
+                self.store,
+                lambda: self.encoder,
+                [Path(path) for path in paths],
+                self.path,
+                listen,
+                lambda: self.save_indexes(lists=False),
+            )
             self.save_indexes()
         return report
 

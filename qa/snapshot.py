@@ -173,10 +173,9 @@ class Snapshot:
 
     def idf(self, term: str) -> float:
         """Inverse document frequency of a term; one that no passage has counts like one that a single passage has."""
-        return idf(self._count(term_hash(term)), self.live)
-
-    def _count(self, term: int) -> int:
-        return sum(part.segment.postings.count(term) - part.gone.get(term, 0) for part in self.parts)
+        number = term_hash(term)
+        held = sum(part.segment.postings.count(number) - part.gone.get(number, 0) for part in self.parts)
+        return idf(held, self.live)
 
     def bm25(self, terms: Sequence[str]) -> Floats:
         """BM25 of every passage over its maximum for these terms, in [0, 1], (n,).
@@ -242,4 +241,4 @@ class Snapshot:
                 vectors.append(some)
                 starts.append(own + before)
                 before += len(some)
-        return np.concatenate(vectors), np.concatenate(starts)
+        return (vectors[0], starts[0]) if len(vectors) == 1 else (np.concatenate(vectors), np.concatenate(starts))

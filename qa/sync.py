@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from embeddings import Encoder
+from qa.ahead import Ahead
 from qa.errors import ReadError
 from qa.language import detect
 from qa.passages import sentences_of
@@ -18,10 +19,15 @@ from qa.store import FileRow, Prepared, Store, content_key, now, text_hash
 from qa.types import FileOutcome, Progress, SyncReport
 from qa.walk import RACY_NANOSECONDS, Found, Listing, content_hash, has_gone, signature, walk
 
-GROUP_SENTENCES = 512
+GROUP_SENTENCES = 1024
 """Sentences that wait to be encoded together, over documents, so that batches hold texts of one length."""
-SLICE_SENTENCES = 128
+SLICE_SENTENCES = 512
 """Sentences whose vectors are written together: what a crash can lose of the encoding."""
+AHEAD_CHARACTERS = 8_000_000
+"""Characters of documents that are read before the ones before them are encoded and written, about; a longer document
+waits alone."""
+SAVED_PASSAGES = 50_000
+"""Passages after which indexes are saved on the way."""
 
 OnProgress = Callable[[Progress], None]
 
@@ -35,6 +41,14 @@ class _Job:
     before: FileRow | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What became of a file: its document, why there is none, or the key of a document that is there."""
+
+    job: _Job
+    read: Prepared | ReadError | str
+
+
 @dataclass(slots=True)
 class _Run:
     """The state of one sync."""
@@ -42,6 +56,7 @@ class _Run:
     store: Store
     encoder: Callable[[], Encoder]
     on_progress: OnProgress
+    save: Callable[[], None]
     known: dict[Path, FileRow]
     holders: dict[int, list[Path]] = field(default_factory=dict)  # the known files of each document
     seen: set[Path] = field(default_factory=set)
@@ -53,7 +68,9 @@ class _Run:
     bytes_done: int = 0
     bytes_total: int = 0
     files_done: int = 0
+    sentences: int = 0  # of those that wait
     passages: int = 0
+    saved: int = 0  # how many of them when indexes were last saved
     encoded: int = 0
 
     def report(self, file: FileRow, state: str, reason: str | None = None, warnings: tuple[str, ...] = ()) -> None:
@@ -77,30 +94,33 @@ class _Run:
 
 
 def sync(
-    store: Store, encoder: Callable[[], Encoder], paths: Sequence[Path], folder: Path, on_progress: OnProgress
+    store: Store,
+    encoder: Callable[[], Encoder],
+    paths: Sequence[Path],
+    folder: Path,
+    on_progress: OnProgress,
+    save: Callable[[], None],
 ) -> SyncReport:
     """Bring the store to the state of `paths`; `folder` is the library's own, `encoder` is called when one is needed.
 
-    Documents are written one transaction each, deletions last, so that a moved file keeps what was encoded.
+    Documents are written one transaction each, deletions last, so that a moved file keeps what was encoded. `save` is
+    called whenever many passages were written: indexes saved then take no memory, and who asks meanwhile finds them.
     """
     walked = [walk(path, leave_out=folder) for path in paths]
     known = {Path(row.root, row.source): row for row in store.files()}
     roots = [Path(root) for root in dict.fromkeys(row.root for row in known.values())]
     roots += [listing.root for listing in walked if listing.whole]
     listings = [_rerooted(listing, roots) for listing in walked]
-    run = _Run(store, encoder, on_progress, known)
+    run = _Run(store, encoder, on_progress, save, known)
     for path, row in known.items():
         if row.document is not None:
             run.holders.setdefault(row.document, []).append(path)
     for listing in listings:
         _compare(run, listing)
     run.bytes_total = sum(job.row.bytes for job in run.jobs)
-    with Worker() as worker:
-        for job in run.jobs:
-            _take(run, worker, job)
-            if sum(len(prepared.sentences) for _, prepared in run.waiting) >= GROUP_SENTENCES:
-                _write(run)
-        _write(run)
+    jobs: Sequence[_Job] = run.jobs
+    while jobs:
+        jobs = _take_all(run, jobs)
     run.progress("finishing")
     for row in run.gone.values():
         with store.transaction():
@@ -186,26 +206,52 @@ def _compare(run: _Run, listing: Listing) -> None:
             run.report(before, "unchanged")
 
 
-def _take(run: _Run, worker: Worker, job: _Job) -> None:
-    """Read one file, unless its content is known; what was read waits to be encoded with others."""
+def _take_all(run: _Run, jobs: Sequence[_Job]) -> list[_Job]:
+    """Read files ahead in a thread, and encode and write what was read; returns those that are to be read after all."""
+    again: list[_Job] = []
+    worker = Worker()
     run.progress("reading")
+
+    def read_all(put: Callable[[_Taken, int], None]) -> None:
+        for job in jobs:
+            read = _read(run, worker, job)
+            put(_Taken(job, read), len(read.reading.text) if isinstance(read, Prepared) else 0)
+
+    with worker, Ahead(read_all, AHEAD_CHARACTERS, worker.interrupt) as taken:
+        for item in taken.items(lambda: run.progress("reading")):
+            if isinstance(item.read, ReadError):
+                _failed(run, item.job, str(item.read))
+                _done(run, item.job)
+            elif isinstance(item.read, Prepared):
+                run.waiting.append((item.job, item.read))
+                run.sentences += len(item.read.sentences)
+                if run.sentences >= GROUP_SENTENCES:
+                    _write(run)
+            else:
+                document = run.store.document_id(item.read)
+                if document is None:  # a file that was written meanwhile was the last that held it
+                    again.append(item.job)
+                else:
+                    _known_content(run, item.job, document)
+        _write(run)
+    return again
+
+
+def _read(run: _Run, worker: Worker, job: _Job) -> Prepared | ReadError | str:
+    """What one file holds, why it cannot be read, or the key of its content if the library has it. Writes nothing."""
     try:
         digest = content_hash(job.found.path)
         key = content_key(job.found.kind, READER_VERSION, digest)
-        document = run.store.document_id(key)
-        if document is not None:
-            _known_content(run, job, document)
-            return
+        if run.store.document_id(key) is not None:
+            return key
         reading = worker.read(job.found.path, job.found.kind)
         if content_hash(job.found.path) != digest:
             raise ReadError("it changed while it was read: run the command again")
     except ReadError as error:
-        _failed(run, job, str(error))
-        _done(run, job)
-        return
+        return error
     encoder = run.encoder()
     sentences, tokens = sentences_of(reading.text, reading.blocks, encoder.count_tokens, encoder.max_tokens)
-    run.waiting.append((job, Prepared(key, job.found.kind, detect(reading.text), reading, tuple(sentences), tokens)))
+    return Prepared(key, job.found.kind, detect(reading.text), reading, tuple(sentences), tokens)
 
 
 def _known_content(run: _Run, job: _Job, document: int) -> None:
@@ -264,7 +310,11 @@ def _write(run: _Run) -> None:
         run.report(job.row, "added" if job.before is None else "changed", None, prepared.reading.warnings)
         _done(run, job)
     run.waiting.clear()
+    run.sentences = 0
     run.progress("encoding")
+    if run.passages >= run.saved + SAVED_PASSAGES:
+        run.saved = run.passages
+        run.save()
 
 
 def _put(store: Store, row: FileRow, before: FileRow | None) -> None:

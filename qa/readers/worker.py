@@ -92,6 +92,12 @@ class Worker:
             raise ReadError(answer["error"])
         return _unpack(answer)
 
+    def interrupt(self) -> None:
+        """End the reading that goes on in another thread; it raises ReadError there."""
+        child = self._child
+        if child is not None:
+            child.kill()
+
     def close(self) -> None:
         """End the child; the next file starts another. To close twice does no harm."""
         self._end(patience=0)
