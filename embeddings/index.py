@@ -87,7 +87,7 @@ class VectorIndex:
         _calm(len(queries))
         share, selected = 1.0, {}
         if allowed is not None:
-            share = max(1, np.count_nonzero(allowed)) / len(self)
+            share = max(1, int(np.count_nonzero(allowed))) / len(self)
             bitmap: Any = faiss.IDSelectorBitmap  # FAISS's Python wrappers take arrays, its stubs do not say so
             selected["sel"] = bitmap(np.packbits(allowed, bitorder="little"))
         queries = np.ascontiguousarray(queries)
@@ -147,7 +147,7 @@ class VectorIndex:
             flat = faiss.read_index(str(folder / "vectors.faiss"), faiss.IO_FLAG_MMAP_IFC)
             lists = None
             if (folder / "lists.faiss").exists():
-                lists = faiss.read_index(str(folder / "lists.faiss"), faiss.IO_FLAG_MMAP | faiss.IO_FLAG_READ_ONLY)
+                lists = faiss.read_index(str(folder / "lists.faiss"), faiss.IO_FLAG_MMAP_IFC)
         except RuntimeError as error:
             raise ValueError(f"the vector index in {folder.name} cannot be read") from error
         index = cls(flat, lists)

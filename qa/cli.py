@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from embeddings import BUNDLED
+from embeddings import BUNDLED, ENGINES
 from qa import terminal
 from qa.as_json import answer_as_json
 from qa.errors import LibraryError, LibraryExistsError, QAError
@@ -82,6 +82,11 @@ def parser() -> argparse.ArgumentParser:
     )
     index.add_argument(
         "--download", action="store_true", help="fetch the model from the hub if it is not on this machine"
+    )
+    index.add_argument(
+        "--engine",
+        choices=ENGINES,
+        help="what runs the model (default: the library's; a new one gets auto, the quickest that works here)",
     )
     index.add_argument("--rebuild", action="store_true", help="encode all stored text anew, with --model if given")
     index.add_argument("--json", action="store_true", help="print the outcome of every file as JSON")
@@ -156,11 +161,11 @@ def _index(arguments: argparse.Namespace, _: Serve) -> int:
     for path in arguments.paths:
         check(path)
     with _opened(arguments, create=True) as library:
+        if arguments.engine:
+            library.set_engine(arguments.engine)
         if arguments.rebuild:
             with progress_bar() as show:
-                library.rebuild(
-                    arguments.model or library.status().encoder, download=arguments.download, on_progress=show
-                )
+                library.rebuild(arguments.model or library.encoder_name, download=arguments.download, on_progress=show)
         code = _sync(library, arguments.paths, as_json=arguments.json) if arguments.paths else 0
         status = library.status()
     if not arguments.json:
@@ -264,11 +269,16 @@ def _opened(arguments: argparse.Namespace, *, create: bool = False) -> contextli
     name = getattr(arguments, "model", None)
     if create:
         try:
-            return Library.create(folder, encoder=name or BUNDLED, download=getattr(arguments, "download", False))
+            return Library.create(
+                folder,
+                encoder=name or BUNDLED,
+                download=getattr(arguments, "download", False),
+                engine=getattr(arguments, "engine", None) or "auto",
+            )
         except LibraryExistsError:
             pass  # it was there, or another process has just made it
     library = Library.open(folder)
-    made_with = library.status().encoder
+    made_with = library.encoder_name
     if name and not arguments.rebuild and name != made_with:
         library.close()
         raise LibraryError(

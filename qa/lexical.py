@@ -130,8 +130,9 @@ class Postings:
 
 def impact(units: Units, norms: Floats) -> Floats:
     """What a term adds to the score of passages, before its idf: the saturated weight, under K1 + 1."""
-    weights = np.float32(UNIT) * units
-    scores: Floats = np.float32(K1 + 1) * weights / (weights + norms)
+    weights: Floats = units.astype(np.float32) * np.float32(UNIT)
+    scores: Floats = weights / (weights + norms)
+    scores *= np.float32(K1 + 1)
     return scores
 
 

@@ -40,6 +40,7 @@ def rebuild(store: Store, encoder: Encoder, on_progress: OnProgress) -> None:
             ("encoder", encoder.name),
             ("fingerprint", encoder.fingerprint),
             ("dimension", str(encoder.dimension)),
+            ("encoded_by", encoder.engine),
         ):
             store.set_meta(key, value)
         store.drop_unused_vectors(all_of_them=True)

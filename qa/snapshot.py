@@ -193,7 +193,8 @@ class Snapshot:
             for part, start, stop in zip(self.parts, self._starts, self._starts[1:], strict=False):
                 rows, units = part.segment.postings.of(term_hash(term))
                 if len(rows):
-                    scores[start:stop][rows] += share * impact(units, self._norms[start:stop][rows])
+                    places = rows.astype(np.intp)  # once, and not for each use
+                    scores[start:stop][places] += share * impact(units, self._norms[start:stop][places])
         if self.kept is not None:
             scores[~self.kept] = 0
         return scores

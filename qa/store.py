@@ -80,6 +80,8 @@ CREATE INDEX documents_language ON documents (language, characters, tokens);
 CREATE TABLE removed (place INTEGER PRIMARY KEY AUTOINCREMENT, passage INTEGER NOT NULL);
 CREATE TRIGGER passages_removed AFTER DELETE ON passages BEGIN INSERT INTO removed (passage) VALUES (old.id); END;
 INSERT INTO meta VALUES ('forgotten', '0');
+INSERT OR IGNORE INTO meta VALUES ('engine', 'auto');
+INSERT OR IGNORE INTO meta VALUES ('encoded_by', 'torch fp32');
 INSERT INTO meta SELECT 'checked', COALESCE(MAX(id), 0) FROM vectors;
 """
 """Schema 2 notes which passages were deleted and which vectors are known to be used, so that nothing counts all."""
@@ -149,8 +151,8 @@ class Store:
         store = cls(path)
         with store.transaction():
             store._run(_SCHEMA + _SINCE_2)
-            rows = {"schema": str(SCHEMA_VERSION), "generation": "0", **meta}
-            store.connection.executemany("INSERT INTO meta VALUES (?, ?)", rows.items())
+            for key, value in {"schema": str(SCHEMA_VERSION), "generation": "0", **meta}.items():
+                store.set_meta(key, value)
         store.connection.execute("PRAGMA journal_mode = WAL")  # kept in the file
         return store
 
@@ -278,13 +280,34 @@ class Store:
 
     # Files
 
-    def files(self, root: str | None = None) -> list[FileRow]:
-        """All known files, of one root if given, by root and source."""
-        where = "" if root is None else " WHERE root = ?"
+    def files(self) -> list[FileRow]:
+        """All known files, by root and source."""
+        return self._files("1 = 1")
+
+    def files_below(self, path: Path) -> list[FileRow]:
+        """The known files that are `path` or below it."""
+        whole = "rtrim(root, :sep) || :sep || replace(source, '/', :sep)"
+        below = f"{str(path).rstrip(os.sep)}{os.sep}"
+        where = f"{whole} = :path OR substr({whole}, 1, :length) = :below"
+        return self._files(where, sep=os.sep, path=str(path), below=below, length=len(below))
+
+    def files_of(self, document: int) -> list[FileRow]:
+        """The files that hold a document."""
+        return self._files("document = :document", document=document)
+
+    def files_named(self, source: str) -> list[FileRow]:
+        """The files with that source, one a root."""
+        return self._files("source = :source", source=source)
+
+    def roots(self) -> list[str]:
+        """The folders that files were indexed from."""
+        return [root for (root,) in self.connection.execute("SELECT DISTINCT root FROM files ORDER BY root")]
+
+    def _files(self, where: str, **values: str | int) -> list[FileRow]:
         rows = self.connection.execute(
-            "SELECT root, source, kind, signature, bytes, document, reason, indexed_at FROM files"
-            f"{where} ORDER BY root, source",
-            () if root is None else (root,),
+            "SELECT root, source, kind, signature, bytes, document, reason, indexed_at FROM files "
+            f"WHERE {where} ORDER BY root, source",
+            values,
         )
         return [FileRow(*row) for row in rows]
 

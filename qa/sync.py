@@ -19,9 +19,9 @@ from qa.store import FileRow, Prepared, Store, content_key, now, text_hash
 from qa.types import FileOutcome, Progress, SyncReport
 from qa.walk import RACY_NANOSECONDS, Found, Listing, content_hash, has_gone, signature, walk
 
-GROUP_SENTENCES = 1024
+GROUP_SENTENCES = 2048
 """Sentences that wait to be encoded together, over documents, so that batches hold texts of one length."""
-SLICE_SENTENCES = 512
+SLICE_SENTENCES = 1024
 """Sentences whose vectors are written together: what a crash can lose of the encoding."""
 AHEAD_CHARACTERS = 8_000_000
 """Characters of documents that are read before the ones before them are encoded and written, about; a longer document
@@ -58,7 +58,6 @@ class _Run:
     on_progress: OnProgress
     save: Callable[[], None]
     known: dict[Path, FileRow]
-    holders: dict[int, list[Path]] = field(default_factory=dict)  # the known files of each document
     seen: set[Path] = field(default_factory=set)
     gone: dict[Path, FileRow] = field(default_factory=dict)
     jobs: list[_Job] = field(default_factory=list)
@@ -107,14 +106,11 @@ def sync(
     called whenever many passages were written: indexes saved then take no memory, and who asks meanwhile finds them.
     """
     walked = [walk(path, leave_out=folder) for path in paths]
-    known = {Path(row.root, row.source): row for row in store.files()}
-    roots = [Path(root) for root in dict.fromkeys(row.root for row in known.values())]
-    roots += [listing.root for listing in walked if listing.whole]
+    places = [[listing.root] if listing.whole else [found.path for found in listing.files] for listing in walked]
+    rows = [row for some in places for path in some for row in store.files_below(path)]
+    roots = [*map(Path, store.roots()), *(listing.root for listing in walked if listing.whole)]
     listings = [_rerooted(listing, roots) for listing in walked]
-    run = _Run(store, encoder, on_progress, save, known)
-    for path, row in known.items():
-        if row.document is not None:
-            run.holders.setdefault(row.document, []).append(path)
+    run = _Run(store, encoder, on_progress, save, {Path(row.root, row.source): row for row in rows})
     for listing in listings:
         _compare(run, listing)
     run.bytes_total = sum(job.row.bytes for job in run.jobs)
@@ -257,18 +253,18 @@ def _read(run: _Run, worker: Worker, job: _Job) -> Prepared | ReadError | str:
 def _known_content(run: _Run, job: _Job, document: int) -> None:
     """A file whose content is in the library: touched, copied, or moved from where a file has gone."""
     row, before = replace(job.row, document=document), job.before
-    moved = [path for path in run.holders.get(document, ()) if has_gone(path)] if before is None else []
+    holders = run.store.files_of(document) if before is None else []
+    moved = [holder for holder in holders if has_gone(Path(holder.root, holder.source))]
     with run.store.transaction():
         _put(run.store, row, before)
-        for path in moved:
-            run.store.delete_file(run.known[path].root, run.known[path].source)
-    for path in moved:
-        run.gone.pop(path, None)
+        for holder in moved:
+            run.store.delete_file(holder.root, holder.source)
+    for holder in moved:
+        run.gone.pop(Path(holder.root, holder.source), None)
     if before is not None:
         run.report(row, "unchanged" if before.document == document else "changed")
     elif moved:
-        run.report(row, "renamed", "was " + ", ".join(run.known[path].source for path in moved))
-        run.holders.pop(document)  # a second file with the same content is a copy
+        run.report(row, "renamed", "was " + ", ".join(holder.source for holder in moved))
     else:
         run.report(row, "added")
     _done(run, job)

@@ -144,7 +144,7 @@ def show_status(status: Status) -> None:
         ),
         ("languages", ", ".join(status.languages) or "-"),
         ("folders", ", ".join(status.roots) or "-"),
-        ("encoder", f"{status.encoder} ({status.fingerprint[:8]})"),
+        ("encoder", f"{status.encoder} ({status.fingerprint[:8]}), last run on {status.encoded_by}"),
         ("indexes", status.indexes),
         *((f"tuned {language}", _tuned(one)) for language, one in status.tuned.items()),
         ("on disk", f"{status.bytes / 1e6:,.1f} MB, schema {status.schema}"),

@@ -95,9 +95,9 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, enc
     return run_command
 
 
-def loaded_as(encoder: Encoder, name: str | Encoder, *, download: bool) -> Encoder:
+def loaded_as(encoder: Encoder, name: str | Encoder, *, download: bool, engine: str) -> Encoder:
     """The loaded encoder for the bundled model's name, any other loaded for real."""
-    return encoder if name == encoder.name else REAL_LOAD(name, download=download)
+    return encoder if name == encoder.name else REAL_LOAD(name, download=download, engine=engine)
 
 
 REAL_LOAD = qa.library._load
