@@ -90,13 +90,14 @@ def terms(text: str, language: str) -> list[str]:
     return [term for word in words(text) if (term := lookup(word))]
 
 
-def question_terms(text: str, language: str) -> list[str]:
+@lru_cache(maxsize=1_024)
+def question_terms(text: str, language: str) -> tuple[str, ...]:
     """The search terms of a question to texts in `language`; stop words of the question's own language go too."""
     asked_in = language_of_question(text)
     stop = stop_words(asked_in) if asked_in else frozenset()
     lookup = _lookup(language)
-    found = [term for word in words(text) if word not in stop and (term := lookup(word))]
-    return found or [_fold(word) for word in words(text)]  # "Who are we?": better its stop words than nothing
+    found = tuple(term for word in words(text) if word not in stop and (term := lookup(word)))
+    return found or tuple(map(_fold, words(text)))  # "Who are we?": better its stop words than nothing
 
 
 def content_words(text: str) -> list[str]:

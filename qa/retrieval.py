@@ -141,7 +141,7 @@ def lexical_scores(snapshot: Snapshot, text: str) -> Floats:
     """BM25 over its maximum of every passage, each by the stemmer and stop words of its own language, (passages,)."""
     by_terms: dict[tuple[str, ...], list[NDArray[np.bool_]]] = {}
     for language, here in snapshot.rows_by_language.items():
-        by_terms.setdefault(tuple(question_terms(text, language)), []).append(here)
+        by_terms.setdefault(question_terms(text, language), []).append(here)
     if len(by_terms) == 1:
         return snapshot.bm25(next(iter(by_terms)))
     scores = np.zeros(len(snapshot), dtype=np.float32)

@@ -11,9 +11,17 @@ from embeddings import Encoder
 from qa import Library
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache folder of this run, so that the compiled model is made and not taken from an earlier one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REFDESK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
-def encoder() -> Encoder:
-    """The bundled model. Loading takes seconds, so that it is loaded once for all tests."""
+def encoder(cache: None) -> Encoder:  # noqa: ARG001 - it is made there
+    """The bundled model. Making it takes seconds, so that it is loaded once for all tests."""
     return Encoder.load()
 
 

@@ -45,13 +45,11 @@ def test_inflections_share_a_term(language: str, one: str, other: str) -> None:
 )
 def test_a_question_of_stop_words_only_keeps_its_words(language: str, question: str) -> None:
     assert terms(question, language) == []
-    assert question_terms(question, language) != []
+    assert question_terms(question, language) != ()
 
 
 def test_stop_words_of_the_question_go_in_a_library_of_another_language() -> None:
-    assert question_terms("Where is the bridge in Berlin?", "de") == ["bridg", "berlin"] or question_terms(
-        "Where is the bridge in Berlin?", "de"
-    ) == ["bridge", "berlin"]
+    assert question_terms("Where is the bridge in Berlin?", "de") in (("bridg", "berlin"), ("bridge", "berlin"))
 
 
 def test_accents_do_not_matter_in_latin_script_only() -> None:
