@@ -37,11 +37,11 @@ Save = Callable[[Segment], Segment]
 
 def current(store: Store, dimension: int, before: Snapshot | None, folder: Path) -> Snapshot:
     """The snapshot of the store's present generation: `before` or the saved one, brought up to date in memory."""
-    saved = _manifest(folder)  # read first, so that the rows are never older
+    if before is not None and before.generation == store.generation() and before.of == _identity(store):
+        return before
+    saved = _saved(store, before, folder)  # first, so that the rows are never older
     with store.reading():
-        if before is not None and before.generation == store.generation() and before.of == _identity(store):
-            return before
-        return _brought_up(store, dimension, _base(store, before, folder, saved), None)
+        return _brought_up(store, dimension, _base(store, before, saved), None)
 
 
 def write(store: Store, dimension: int, before: Snapshot | None, folder: Path, *, lists: bool = True) -> Snapshot:
@@ -56,9 +56,13 @@ def write(store: Store, dimension: int, before: Snapshot | None, folder: Path, *
         segment.save(folder / name)
         return Segment.load(folder / name)
 
-    before_files = _manifest(folder).get("files", {})
+    manifest = _manifest(folder)
+    there = {None, *(name for name, _ in manifest.get("parts", ()))}
+    if before is not None and not {part.segment.name for part in before.parts} <= there:
+        before = None  # another process has made all anew
+    saved = _saved(store, before, folder)
     with store.reading():
-        snapshot = _brought_up(store, dimension, _base(store, before, folder, _manifest(folder)), save)
+        snapshot = _brought_up(store, dimension, _base(store, before, saved), save)
     parts = []
     for part in snapshot.parts:
         segment = part.segment
@@ -66,7 +70,7 @@ def write(store: Store, dimension: int, before: Snapshot | None, folder: Path, *
             segment = replace(segment, vectors=segment.vectors.with_lists(), name=None)
         parts.append(replace(part, segment=segment if segment.name else save(segment)))
     snapshot = replace(snapshot, parts=tuple(parts))
-    _write_manifest(snapshot, folder, before_files)
+    _write_manifest(snapshot, folder, manifest.get("files", {}))
     with store.transaction():
         store.forget_removed(snapshot.removed)
     return snapshot
@@ -142,17 +146,28 @@ def _merged(parts: Sequence[Part], save: Save | None) -> Iterator[Part]:
             yield Part(segment if save is None else save(segment))
 
 
-def _base(store: Store, before: Snapshot | None, folder: Path, saved: dict[str, Any]) -> Snapshot:
-    """What is nearest to the rows: the snapshot before, the saved one, or an empty one."""
+def _base(store: Store, before: Snapshot | None, saved: Snapshot | None) -> Snapshot:
+    """What is nearest to the rows: the saved snapshot, the one before, or an empty one."""
     forgotten = store.forgotten()
-    if before is not None and (before.of != _identity(store) or before.removed < forgotten):
-        before = None
-    known = -1 if before is None else before.generation
-    if saved and _fits(saved, store) and known < saved["generation"] <= store.generation():
-        loaded = _loaded(folder, saved, before)
-        if loaded is not None and loaded.removed >= forgotten:
+    for one in (saved, before):
+        fits = one is not None and one.of == _identity(store) and one.generation <= store.generation()
+        if one is not None and fits and forgotten <= one.removed:
+            return one
+    return Snapshot(_identity(store), -1, 0, forgotten, (), {}, {})
+
+
+def _saved(store: Store, before: Snapshot | None, folder: Path) -> Snapshot | None:
+    """The saved snapshot, None if there is none that is sound and newer than `before`."""
+    while True:
+        manifest = _manifest(folder)
+        if not manifest or not _fits(manifest, store):
+            return None
+        if before is not None and before.of == manifest["of"] and before.generation >= manifest["generation"]:
+            return None
+        loaded = _loaded(folder, manifest, before)
+        if loaded is not None or _manifest(folder) == manifest:
             return loaded
-    return before or Snapshot(_identity(store), -1, 0, forgotten, (), {}, {})
+        # else another process has put others in its place meanwhile
 
 
 def _loaded(folder: Path, manifest: dict[str, Any], before: Snapshot | None) -> Snapshot | None:
