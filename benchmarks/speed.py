@@ -25,6 +25,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.page import put
 from benchmarks.peers.process import Done, execute
 from benchmarks.peers.tables import plots, tables
 
@@ -36,8 +37,6 @@ __all__ = ["load_results", "measure", "plots", "tables"]
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 OUT = HERE / "out" / "speed"
-DOCUMENT = ROOT / "docs" / "performance.md"
-MARKS = ("<!-- speed -->", "<!-- end -->")
 
 XQUAD = ("en", "de", "es", "ru")
 CORPORA: dict[str, dict[str, int | None]] = {
@@ -139,7 +138,9 @@ def main() -> int:
     print(text)
     (bench.folder / "tables.md").write_text(text, encoding="utf-8")
     plots(results, bench.folder)
-    return write(text) if arguments.write else 0
+    if arguments.write:
+        put(f"speed {bench.corpus}", text)
+    return 0
 
 
 # Preparing
@@ -383,18 +384,6 @@ def load_results(folder: Path = OUT / "full") -> dict[str, Result]:
     """What was measured, by tool, in the order of `TOOLS`."""
     paths = {name: folder / f"{name}.json" for name in TOOLS}
     return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
-
-
-def write(text: str) -> int:
-    """Put the tables between the marks of docs/performance.md."""
-    page = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
-    before, start, rest = page.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not start or not end:
-        print(f"{DOCUMENT}: expected the marks {MARKS[0]} and {MARKS[1]} around the tables", file=sys.stderr)
-        return 2
-    DOCUMENT.write_text(f"{before}{start}\n\n{text}\n{end}{after}", encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":

@@ -18,16 +18,13 @@ from numpy.typing import NDArray
 from embeddings.microbatch import MicroBatcher
 
 BATCH_TOKENS = 1024
-"""Tokens of a batch: a core's throughput was within 5 % from 512 to 8,192, and a question waits less behind a small
-batch (docs/design.md, "Encoder")."""
-
-STREAM_CORES = 2
-"""Cores that compute one batch together. On two cores passages took as long as with a batch on each (.98 of the time),
-questions of one thread .93 and of eight .87 of it, because more of them share a batch (docs/design.md, "Encoder")."""
+"""Tokens of a batch: CPU time was within 10 % from 512 to 8,192, and a question waits less behind a small batch
+(docs/design.md, "Encoder")."""
 
 LANES, TAIL = 16, 8
 """A batch's width is rounded up to a multiple of LANES when it is TAIL or more beyond one: OpenVINO's softmax computes
-such rests one by one, so that 31 tokens took 1.27 times as long as 32, and 26 as long (docs/design.md, "Encoder")."""
+such rests one by one, so that 31 tokens took 1.27 times as long as 32, and 26 as long. Passages took .93 of the time
+with 4 to 13 (docs/design.md, "Encoder")."""
 
 FEW = 4
 """A batch of so few rows is always rounded up: its time is that of reading the weights, 1.8 ms for 8 and for 16 tokens,
@@ -40,7 +37,7 @@ QUESTIONS = 16
 """Up to so many questions wait for those of other threads and share a batch; more of them fill batches of their own."""
 
 TOKENIZED = 64
-"""Texts tokenized in one call; the tokenizer's own objects take a hundred times the room of the ids."""
+"""Texts tokenized in one call; the tokenizer's own objects take 60 bytes a token."""
 
 BLOB, WEIGHTS, TOKENIZER, CARD = "engine.blob", "weights.bin", "tokenizer.json", "engine.json"
 FILES = (BLOB, WEIGHTS, TOKENIZER)
@@ -102,11 +99,7 @@ class Card:
 
 
 class Compiled:
-    """An engine in memory. Safe to call from several threads, which do not wait for each other while a core is free.
-
-    Each core runs one stream with one thread: on two cores, batches ran 1.1 times as fast as with both cores on one
-    batch, and two questions at once do not disturb each other (docs/design.md, "Encoder").
-    """
+    """An engine in memory. Safe to call from several threads: no lock is held while a batch is computed."""
 
     def __init__(self, card: Card, model: Any, tokenizer: Any) -> None:  # noqa: ANN401 - neither package has types
         self.card = card
@@ -255,15 +248,17 @@ def import_openvino() -> Any:  # noqa: ANN401
 
 
 def properties(precision: str) -> dict[str, Any]:
-    """How a model is compiled and run: a stream a core, and weights outside of the blob.
+    """How a model is compiled and run: each core computes a batch of its own, and weights are outside of the blob.
 
+    With both of two cores on one batch passages took 1.2 times as long, questions of eight threads 1.6, of one thread
+    .7, and all of them more CPU time, because cores wait for each other (docs/design.md, "Encoder").
     Threads are not bound to cores, because another process that binds its own gets the same ones.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return {
         "INFERENCE_PRECISION_HINT": {"bf16": "bf16", "fp32": "f32"}[precision],
-        "NUM_STREAMS": max(1, cores // STREAM_CORES),
+        "NUM_STREAMS": cores,
         "INFERENCE_NUM_THREADS": cores,
         "ENABLE_CPU_PINNING": False,
         "CACHE_MODE": "OPTIMIZE_SIZE",

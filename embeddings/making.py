@@ -160,7 +160,7 @@ def _blueprint(reference: Reference, path: Path) -> dict[str, Any]:
 
     tokenizer, model = reference.tokenizer, reference.model
     if not getattr(tokenizer, "is_fast", False):
-        raise EngineError("the model has no fast tokenizer", lasting=True)
+        raise EngineError("the model has none of transformers' fast tokenizers", lasting=True)
     inputs = 3 if "token_type_ids" in tokenizer.model_input_names else 2
     if set(tokenizer.model_input_names) != set(INPUTS[:inputs]) or tokenizer.padding_side != "right":
         raise EngineError("the model does not read plain tokens padded on the right", lasting=True)

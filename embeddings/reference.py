@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 32
 """Texts a batch on a CPU; 64 and 128 were slower (docs/design.md, "Encoder")."""
+
+UNLIMITED = 512
+"""Tokens read of a text where the model sets no limit: a vector of more says little."""
 
 GPU_BYTES_A_TOKEN = 256 * 1024
 """Memory of a GPU kept for a token of a batch: generous (a 24-layer model of 1,024 dimensions needs a third)."""
@@ -35,9 +39,10 @@ class Reference:
         if dimension is None:
             raise EncoderUnavailableError("the model does not say its dimension: choose a text embedding model")
         self.dimension = dimension
-        special = self.tokenizer.num_special_tokens_to_add()
+        special = 0 if self._static else self.tokenizer.num_special_tokens_to_add()
         prompt = max((len(self._ids([text])[0]) for text in model.prompts.values() if text), default=0)
-        self.max_tokens = max(16, (model.max_seq_length or 512) - special - prompt)
+        length = model.max_seq_length
+        self.max_tokens = max(16, (length if length and isfinite(length) else UNLIMITED) - special - prompt)
         self.fingerprint = _fingerprint(model)
         self.batch_size = BATCH_SIZE
         self.label = "torch fp32"
@@ -94,9 +99,16 @@ class Reference:
                 on_batch(first + len(batch))
         return vectors
 
+    @property
+    def _static(self) -> bool:
+        """Whether it is a table of word vectors, whose tokenizer is a bare one of `tokenizers`."""
+        return not hasattr(self.tokenizer, "model_input_names")
+
     def _ids(self, texts: list[str]) -> list[list[int]]:
         if not texts:
             return []
+        if self._static:
+            return [encoding.ids for encoding in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
         ids: list[list[int]] = self.tokenizer(
             texts, add_special_tokens=False, truncation=False, padding=False, verbose=False
         )["input_ids"]

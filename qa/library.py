@@ -11,7 +11,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -504,7 +504,7 @@ class Library:
             encoded_by=self.store.meta("encoded_by"),
             schema=int(self.store.meta("schema")),
             generation=self.store.generation(),
-            bytes=sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file()),
+            bytes=_size(self.path),
             indexes=self.index_problem() or "current",
             tuned=self.store.tuned(),
             **counts,
@@ -596,6 +596,15 @@ def _visible(path: Path) -> list[str]:
     """What is in a folder, apart from what an interrupted `create` leaves."""
     own = (f"{FILE_NAME}.new", "writer.lock")
     return [entry.name for entry in path.iterdir() if not entry.name.startswith(own)]
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files in a folder; one that goes meanwhile is not counted."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
 
 
 def _holder(path: Path) -> str:

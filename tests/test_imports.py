@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 FILES = [ROOT / "app.py", *sorted((ROOT / "qa").rglob("*.py")), *sorted((ROOT / "embeddings").rglob("*.py"))]
 HEAVY = {"torch", "sentence_transformers", "transformers", "faiss", "gradio", "fastapi", "uvicorn", "pypdfium2", "docx",
          "selectolax", "trafilatura", "markdown_it", "py3langid", "Stemmer", "bm25s",
-         "ir_measures", "pytrec_eval", "scipy", "sklearn", "pandas"}  # fmt: skip
+         "ir_measures", "pytrec_eval", "scipy", "sklearn", "pandas", "openvino", "tokenizers"}  # fmt: skip
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:
