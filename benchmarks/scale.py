@@ -94,22 +94,16 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     row("rows / indexes on disk, GB", lambda one: f"{one['sqlite_bytes'] / 1e9:.2f} / {one['index_bytes'] / 1e9:.2f}")
     row("opening, s", lambda one: f"{one['open_s']:.2f}")
     row("first question, ms", lambda one: f"{one['first_ms']:.0f}")
-    for name, key in (
-        ("question", "retrieve_ms"),
-        ("of it words", "lexical_ms"),
-        ("of it nearest sentences", "nearest_ms"),
-    ):
-        row(f"{name}: p50 / p95 / p99, ms", lambda one, key=key: " / ".join(f"{ms:.1f}" for ms in one[key].values()))
+    row("question: p50 / p95 / p99, ms", lambda one: _percentiles(one["retrieve_ms"]))
+    row("of it words", lambda one: _percentiles(one["lexical_ms"]))
+    row("of it nearest sentences", lambda one: _percentiles(one["nearest_ms"]))
     row("fused top 10 as in an exact search", lambda one: f"{one['recall_fused']:.4f}")
     row("nearest 10 sentences as in an exact search", lambda one: f"{one['recall_nearest']:.3f}")
     row("an exact search reads, GB; least ms for it", _exact)
     row("peak memory of asking, mapped files too, GB", lambda one: f"{one['ask_peak_bytes'] / 1e9:.1f}")
     row("a document added and found, s", lambda one: f"{one['add_s']:.2f}")
     row("a document deleted and gone, s", lambda one: f"{one['delete_s']:.2f}")
-    row(
-        "question after both: p50 / p95 / p99, ms",
-        lambda one: " / ".join(f"{ms:.1f}" for ms in one["after_ms"].values()),
-    )
+    row("question after both: p50 / p95 / p99, ms", lambda one: _percentiles(one["after_ms"]))
     last = results[-1]
     return "\n".join(
         [
