@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -215,10 +214,11 @@ def ask(out: Path, shared: Path, size: int) -> dict[str, Any]:
     folder = path.parent / f"{path.name}-added"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    (folder / "added.txt").write_text("The zebrafish of Quorndale sleeps under the green bridge.\n")
+    name = f"Quorndale{time.time_ns()}"
+    (folder / "added.txt").write_text(f"The zebrafish of {name} sleeps under the green bridge.\n")
     start = time.perf_counter()
     library.sync([folder])
-    hits = library.retrieve("Where does the zebrafish of Quorndale sleep?", 1)
+    hits = library.retrieve(f"Where does the zebrafish of {name} sleep?", 1)
     added = time.perf_counter() - start
     if hits[0].citation.source != "added.txt":
         raise RuntimeError("the added document is not found")
@@ -298,7 +298,8 @@ def _machine() -> str:
 
 def _peak() -> int:
     """The largest memory of this process so far, in bytes: pages of files that it has mapped are among them."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    status = Path("/proc/self/status").read_text()  # getrusage's begins with that of the process before
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))) * 1024
 
 
 if __name__ == "__main__":

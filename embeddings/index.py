@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 EXACT = 30_000
 """Vectors up to which every one is compared, in 1 to 2 ms a question on one core (docs/performance.md, "Vectors")."""
-PROBED = 64
-"""Lists that a question looks into, of about √n. Over SciFact's 49,654 sentences: .980 of the ten nearest found in 1.3
-ms instead of 3, and .9997 of the ten passages of the fused ranking; with 16 lists .902 and .9990."""
+PROBED = 48
+"""Lists that a question looks into, of about √n. Over SciFact's 49,654 sentences: .965 of the ten nearest found in 1.1
+ms instead of 3, and .9993 of the ten passages of the fused ranking; with 16 lists .902 and .9990."""
 _TRAINED = 64
 """Vectors a list that its centroids are fitted to; FAISS asks for 39 and more."""
 _ROUNDS = 8

@@ -599,11 +599,12 @@ def _visible(path: Path) -> list[str]:
 
 
 def _size(folder: Path) -> int:
-    """Bytes of all files in a folder; one that goes meanwhile is not counted."""
+    """Bytes of all files in a folder; what goes meanwhile is not counted."""
     total = 0
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            total += path.stat().st_size if path.is_file() else 0
+    for inside, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                total += os.stat(os.path.join(inside, name)).st_size
     return total
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from embeddings import Encoder
 from qa.ahead import Ahead
-from qa.errors import ReadError
+from qa.errors import QAError, ReadError
 from qa.language import detect
 from qa.passages import sentences_of
 from qa.readers import READER_VERSION
@@ -60,7 +62,9 @@ class _Run:
     known: dict[Path, FileRow]
     seen: set[Path] = field(default_factory=set)
     gone: dict[Path, FileRow] = field(default_factory=dict)
+    looked: set[int] = field(default_factory=set)  # documents whose files were looked for
     jobs: list[_Job] = field(default_factory=list)
+    loading: threading.Thread | None = None  # of the encoder
     waiting: list[tuple[_Job, Prepared]] = field(default_factory=list)
     outcomes: list[FileOutcome] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -230,7 +234,15 @@ def _take_all(run: _Run, jobs: Sequence[_Job]) -> list[_Job]:
                 else:
                     _known_content(run, item.job, document)
         _write(run)
+    if run.loading is not None:
+        run.loading.join()
     return again
+
+
+def _load(run: _Run) -> None:
+    """Load the encoder; what is wrong with it is said where it is needed."""
+    with suppress(QAError):
+        run.encoder()
 
 
 def _read(run: _Run, worker: Worker, job: _Job) -> Prepared | ReadError | str:
@@ -240,6 +252,9 @@ def _read(run: _Run, worker: Worker, job: _Job) -> Prepared | ReadError | str:
         key = content_key(job.found.kind, READER_VERSION, digest)
         if run.store.document_id(key) is not None:
             return key
+        if run.loading is None and (job.before is None or job.before.reason is None):  # while the first file is read
+            run.loading = threading.Thread(target=_load, args=(run,), name="refdesk-load")
+            run.loading.start()
         reading = worker.read(job.found.path, job.found.kind)
         if content_hash(job.found.path) != digest:
             raise ReadError("it changed while it was read: run the command again")
@@ -253,7 +268,8 @@ def _read(run: _Run, worker: Worker, job: _Job) -> Prepared | ReadError | str:
 def _known_content(run: _Run, job: _Job, document: int) -> None:
     """A file whose content is in the library: touched, copied, or moved from where a file has gone."""
     row, before = replace(job.row, document=document), job.before
-    holders = run.store.files_of(document) if before is None else []
+    holders = run.store.files_of(document) if before is None and document not in run.looked else []
+    run.looked.add(document)  # a second file with the same content is a copy
     moved = [holder for holder in holders if has_gone(Path(holder.root, holder.source))]
     with run.store.transaction():
         _put(run.store, row, before)
