@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -106,12 +107,16 @@ class VectorIndex:
         Raises:
             IndexError: a row is not in the index.
         """
-        codes = self.stored().view(np.uint8)[rows]
+        codes = self._stored.view(np.uint8)[rows]
         some: Vectors = self._flat.sa_decode(codes) if len(codes) else np.zeros((0, self.dimension), np.float32)
         return some
 
     def stored(self) -> Halves:
         """All vectors as they are stored, (n, dimension), a view of the index's own memory or file."""
+        return self._stored
+
+    @cached_property
+    def _stored(self) -> Halves:
         import faiss
 
         if not len(self):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import PurePath
@@ -11,7 +11,7 @@ import numpy as np
 
 from qa.errors import LibraryError
 from qa.language import question_terms, terms
-from qa.retrieval import DENSE_WEIGHT, Query, Ranking, strength
+from qa.retrieval import DENSE_WEIGHT, Floats, Query, Ranking, strength
 from qa.snapshot import Snapshot
 from qa.store import PassageRow, Store, public_id
 from qa.types import Answer, AnswerSentence, Citation, Hit, Passage
@@ -23,8 +23,6 @@ ANSWER_SHARE = 0.75
 then hold the gold string for 89 % with 1.5 sentences, the first sentence alone for 78 % (docs/quality.md)."""
 ANSWER_NEWS = 0.2
 """Or: the idf share of the question's terms that no sentence before it holds."""
-_READ = 32
-"""Passages looked up at once."""
 _OWN_LINES = ("text", "markdown")
 """Kinds whose stored text is the file's own, so that a line number means something."""
 
@@ -62,18 +60,20 @@ class Searched:
 
 def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: int) -> tuple[Found, ...]:
     """The first `k` passages of a ranking as hits. Repeated text comes with all its sources."""
-    ids = snapshot.ids[ranking.rows].tolist()
-    found: list[Found] = []
-    rows: dict[int, PassageRow] = {}
+    chosen = _first(store, snapshot.ids[ranking.rows].tolist(), k)
+    if not chosen:
+        return ()
+    rows = ranking.rows[[place for place, _ in chosen]]
+    ordered = np.sort(rows)
+    vectors, starts = snapshot.sentences_of(ordered)
+    of_row = dict(zip(ordered.tolist(), np.split(vectors, starts[1:]), strict=True))
     wanted = cache(partial(_wanted, snapshot, query))
-    for place, row_id in enumerate(ids):
-        if place % _READ == 0:
-            rows = store.passages(ids[place : place + max(_READ, k)])
-        row = rows.get(row_id)
-        if row is None:
-            continue  # deleted since the snapshot
+    found: list[Found] = []
+    for place, row in chosen:
         passage = store.passage(row)
-        candidates = _candidates(store, snapshot, query, int(ranking.rows[place]), row, passage, wanted)
+        at = int(ranking.rows[place])
+        language = snapshot.language(at)
+        candidates = _candidates(store, query, row, passage, of_row[at], language, wanted(language))
         score = float(ranking.scores[place])
         hit = Hit(
             rank=len(found) + 1,
@@ -85,19 +85,30 @@ def find(store: Store, snapshot: Snapshot, query: Query, ranking: Ranking, k: in
             lexical=float(ranking.lexical[place]),
         )
         found.append(Found(hit, candidates))
-        if len(found) == k:
-            break
     return tuple(found)
+
+
+def _first(store: Store, ids: Sequence[int], k: int) -> list[tuple[int, PassageRow]]:
+    """The first `k` passages that are still there, with their places among `ids`."""
+    chosen: list[tuple[int, PassageRow]] = []
+    for start in range(0, len(ids), k):
+        rows = store.passages(ids[start : start + k])
+        chosen += [
+            (start + place, rows[row_id]) for place, row_id in enumerate(ids[start : start + k]) if row_id in rows
+        ]
+        if len(chosen) >= k:
+            break
+    return chosen[:k]
 
 
 def _candidates(
     store: Store,
-    snapshot: Snapshot,
     query: Query,
-    place: int,
     row: PassageRow,
     passage: Passage,
-    wanted_in: Callable[[str], Mapping[str, float]],
+    vectors: Floats,
+    language: str,
+    wanted: Mapping[str, float],
 ) -> tuple[Candidate, ...]:
     """The sentences of a passage by their cosine and their share of the question's terms by idf, best first.
 
@@ -110,10 +121,8 @@ def _candidates(
     shown = shown if any(shown) else [True] * len(sentences)
     body = [sentence for sentence, is_shown in zip(sentences, shown, strict=True) if is_shown]
     weights = np.array(query.weights, dtype=np.float32)
-    cosines = (weights @ query.vectors) @ snapshot.sentences(place)[shown].T  # (dim,) @ (dim, sentences)
-    language = snapshot.language(place)
+    cosines = (weights @ query.vectors) @ vectors[shown].T  # (dim,) @ (dim, sentences)
     above = set(terms(" ".join(store.names_above(row.document, row.start)), language))
-    wanted = wanted_in(language)
     asked = {term: weight for term, weight in wanted.items() if term not in above} or wanted
     whole = sum(asked.values()) or 1
     scored = []

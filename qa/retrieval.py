@@ -92,7 +92,9 @@ def rank(
         return NO_RANKING
     dense = weights @ best_sentence_scores(snapshot, query.vectors, rows)  # (rows,)
     share, thresholds = weights_of(snapshot, rows, dense_weight)
-    taken = SHOWN_PENALTY * np.isin(snapshot.ids[rows], np.array(sorted(query.shown), dtype=np.int64))
+    taken = np.zeros(len(rows), dtype=np.float32)
+    if query.shown:
+        taken += SHOWN_PENALTY * np.isin(snapshot.ids[rows], np.array(sorted(query.shown), dtype=np.int64))
     scores = fused(dense, mixed[rows], share, factor=set_back(snapshot, rows), taken=taken)
     order = np.lexsort((rows, snapshot.keys[rows], -scores))
     return Ranking(rows[order], scores[order], dense[order], mixed[rows][order], thresholds[order])
