@@ -26,6 +26,7 @@ from typing import Any
 
 import qa
 from benchmarks.grown import SENTENCES, documents, pool_of
+from benchmarks.page import put
 
 HERE = Path(__file__).parent
 DOCUMENTS = 60
@@ -48,6 +49,7 @@ def main() -> int:
     parser.add_argument("--times", default="1,4,16", help="folders for memory, × 60 documents (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=HERE / "out", help="where libraries and results are kept")
     parser.add_argument("--resync", nargs=2, type=Path, metavar=("FOLDER", "LIBRARY"), help=argparse.SUPPRESS)
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     arguments = parser.parse_args()
     if arguments.resync:
         print(json.dumps(resync(*arguments.resync)))
@@ -63,6 +65,8 @@ def main() -> int:
             results["small"] = small(Path(place), _texts(out), arguments.files)
             _keep(out, results)
     print(table(results))
+    if arguments.write:
+        put("files", table(results))
     return 0
 
 

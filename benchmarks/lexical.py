@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 import qa
 from benchmarks.grown import documents, pool_of
+from benchmarks.page import put
 from embeddings import VectorIndex
 from qa.evaluation import load_questions
 from qa.indexes import RUN, _merged
@@ -257,6 +258,7 @@ def main() -> int:
     parser.add_argument("--only", default=",".join(ENGINES), help="engines, comma-separated (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=HERE / "out", help="where libraries and results are kept")
     parser.add_argument("--step", choices=ENGINES, help=argparse.SUPPRESS)
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     arguments = parser.parse_args()
     sizes = [int(size) for size in arguments.passages.split(",")]
     folder = arguments.out / "lexical"
@@ -279,6 +281,8 @@ def main() -> int:
             path.write_text(json.dumps(found, indent=1))
     (folder / "passages.txt").unlink()
     print(table(load(arguments.out)))
+    if arguments.write:
+        put("lexical", table(load(arguments.out)))
     return 0
 
 

@@ -32,6 +32,7 @@ from types import FrameType
 from typing import Any
 
 import qa
+from benchmarks.page import put
 from qa.evaluation import load_questions
 
 HERE = Path(__file__).parent
@@ -81,6 +82,7 @@ def main() -> int:
     parser.add_argument("--limit", type=int, metavar="N", help="index the first N files (default: all)")
     parser.add_argument("--shared", type=Path, default=HERE.parent.parent / "shared", help="folder with data/scifact")
     parser.add_argument("--out", type=Path, default=HERE / "out", help="where files, libraries and results are kept")
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/performance.md")
     arguments = parser.parse_args()
     library = arguments.out / "libraries" / "scifact"
     asked = [one.text for one in islice(load_questions(arguments.shared / "data" / "scifact"), QUESTIONS)]
@@ -88,6 +90,8 @@ def main() -> int:
     results["cold"] = cold(library, results["ask"]["found"])
     (arguments.out / "profiles.json").write_text(json.dumps(results, indent=1))
     print(table(results))
+    if arguments.write:
+        put("profiles", table(results))
     return 0
 
 

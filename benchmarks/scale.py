@@ -34,6 +34,8 @@ from qa.sync import finish
 
 HERE = Path(__file__).parent
 QUESTIONS = 300
+COMPARED = 100
+"""Questions compared with an exact search, which takes half a second among a million passages."""
 _GROUP = 20
 """Documents whose vectors are written in one transaction: about as many sentences as a sync writes."""
 
@@ -93,7 +95,8 @@ def table(results: Sequence[dict[str, Any]]) -> str:
     row("rows / indexes on disk, GB", lambda one: f"{one['sqlite_bytes'] / 1e9:.2f} / {one['index_bytes'] / 1e9:.2f}")
     row("opening, s", lambda one: f"{one['open_s']:.2f}")
     row("first question, ms", lambda one: f"{one['first_ms']:.0f}")
-    row("question: p50 / p95 / p99, ms", lambda one: _percentiles(one["retrieve_ms"]))
+    row("question asked for the first time: p50 / p95 / p99, ms", lambda one: _percentiles(one["fresh_ms"]))
+    row("question, its pages in memory: p50 / p95 / p99, ms", lambda one: _percentiles(one["retrieve_ms"]))
     row("of it words", lambda one: _percentiles(one["lexical_ms"]))
     row("of it nearest sentences", lambda one: _percentiles(one["nearest_ms"]))
     row("fused top 10 as in an exact search", lambda one: f"{one['recall_fused']:.4f}")
@@ -108,8 +111,8 @@ def table(results: Sequence[dict[str, Any]]) -> str:
         [
             *lines,
             "",
-            f"{last['machine']}, {last['day']}. Questions: {QUESTIONS} claims of SciFact, k = 5, warm, on one core, "
-            f"which reads memory at {last['bandwidth'] / 1e9:.0f} GB/s.",
+            f"{last['machine']}, {last['day']}. {QUESTIONS} questions of XQuAD and claims of SciFact in turn, k = 5, "
+            f"on one core, which reads memory at {last['bandwidth'] / 1e9:.0f} GB/s.",
         ]
     )
 
@@ -186,7 +189,7 @@ def build(out: Path, shared: Path, size: int) -> dict[str, Any]:
 def ask(out: Path, shared: Path, size: int) -> dict[str, Any]:
     """Open the library, ask it warm on one core, compare with an exact search, add and delete a document."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    asked = [one.text for one in islice(load_questions(shared / "data" / "scifact"), QUESTIONS)]
+    asked = _questions(shared)
     path = _grown(out, size)
     started = time.perf_counter()
     library = qa.Library.open(path)
@@ -196,15 +199,14 @@ def ask(out: Path, shared: Path, size: int) -> dict[str, Any]:
     start = time.perf_counter()
     library.retrieve(asked[0])
     first = time.perf_counter() - start
-    for question in asked[:50]:
-        library.retrieve(question)
+    fresh = _each(asked, library.retrieve)
     whole = _each(asked, library.retrieve)
     vectors = library.encoder.encode_queries(asked)
     queries = [retrieval.weighted(((1.0, text),), vectors[n : n + 1]) for n, text in enumerate(asked)]
     lexical = _each(asked, lambda text: retrieval.lexical_scores(current, text))
     dense = _each(queries, lambda query: current.nearest(query.vectors, 200, None))
     fused, nearest = [], []
-    for query in queries[:200]:
+    for query in queries[:COMPARED]:
         fast = retrieval.rank(current, query, 10, allowed=None, dense_weight=None).rows[:10]
         exact = retrieval.rank(current, query, 10, allowed=None, dense_weight=None, exact=True).rows[:10]
         fused.append(len(np.intersect1d(fast, exact)) / len(exact))
@@ -237,6 +239,7 @@ def ask(out: Path, shared: Path, size: int) -> dict[str, Any]:
         "bandwidth": _bandwidth(),
         "open_s": opened,
         "first_ms": 1e3 * first,
+        "fresh_ms": fresh,
         "retrieve_ms": whole,
         "lexical_ms": lexical,
         "nearest_ms": dense,
@@ -249,6 +252,13 @@ def ask(out: Path, shared: Path, size: int) -> dict[str, Any]:
         "delete_s": removed,
         "after_ms": after,
     }
+
+
+def _questions(shared: Path) -> list[str]:
+    """XQuAD's questions and SciFact's claims in turn."""
+    sets = (shared / "data" / "xquad" / "xquad.en.json", shared / "data" / "scifact")
+    pairs = zip(*(islice(load_questions(path), QUESTIONS // 2) for path in sets), strict=True)
+    return [one.text for pair in pairs for one in pair]
 
 
 def _each(items: list[Any], do: Any) -> dict[str, float]:  # noqa: ANN401 - any function of an item
