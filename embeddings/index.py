@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 EXACT = 30_000
-"""Vectors up to which every one is compared, in 1 to 2 ms a question on one core (docs/performance.md, "Vectors")."""
+"""Vectors up to which every one is compared, in 1 to 2 ms a question on one core (docs/design.md, "Vectors")."""
 PROBED = 48
 """Lists that a question looks into, of about √n. Over SciFact's 49,654 sentences: .965 of the ten nearest found in 1.1
 ms instead of 3, and .9993 of the ten passages of the fused ranking; with 16 lists .902 and .9990."""
@@ -181,7 +181,7 @@ def _listed(index: VectorIndex) -> Any:  # noqa: ANN401 - a FAISS index has no t
 
 def _calm(queries: int) -> None:
     """A few questions are searched by their own thread alone, because OpenMP's threads of several searches would fight
-    for the cores (p99 500 ms against 22, docs/performance.md); many at once use them all."""
+    for the cores (docs/design.md, "Many at once"); many at once use them all."""
     import faiss
 
     faiss.omp_set_num_threads(1 if queries < _MANY else os.cpu_count() or 1)
