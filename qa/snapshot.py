@@ -235,10 +235,6 @@ class Snapshot:
             ]
         )
 
-    def sentences(self, row: int) -> Floats:
-        """The vectors of a passage row's sentences, in order, (sentences, dimension)."""
-        return self.sentences_of(np.array([row], dtype=np.int64))[0]
-
     def sentences_of(self, rows: Ids) -> tuple[Floats, Ids]:
         """The vectors of the sentences of passage rows, increasing, and where each row's start in them."""
         vectors, starts, before = [], [], 0

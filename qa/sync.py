@@ -28,6 +28,8 @@ SLICE_SENTENCES = 1024
 AHEAD_CHARACTERS = 8_000_000
 """Characters of documents that are read before the ones before them are encoded and written, about; a longer document
 waits alone."""
+FEW_PATHS = 8
+"""Paths up to which only the known files below each are read; each takes a pass over the names of all."""
 SAVED_PASSAGES = 50_000
 """Passages after which indexes are saved on the way."""
 
@@ -110,8 +112,9 @@ def sync(
     called whenever many passages were written: indexes saved then take no memory, and who asks meanwhile finds them.
     """
     walked = [walk(path, leave_out=folder) for path in paths]
-    places = [[listing.root] if listing.whole else [found.path for found in listing.files] for listing in walked]
-    rows = [row for some in places for path in some for row in store.files_below(path)]
+    places = [path for one in walked for path in ([one.root] if one.whole else [file.path for file in one.files])]
+    few = len(places) <= FEW_PATHS
+    rows = [row for path in places for row in store.files_below(path)] if few else store.files()
     roots = [*map(Path, store.roots()), *(listing.root for listing in walked if listing.whole)]
     listings = [_rerooted(listing, roots) for listing in walked]
     run = _Run(store, encoder, on_progress, save, {Path(row.root, row.source): row for row in rows})

@@ -84,7 +84,7 @@ def test_several_parts_and_merged_ones_equal_a_fresh_build(a: Texts, b: Texts, c
             assert not np.delete(scores, rows).any()
         if left:
             for place, row in enumerate(rows.tolist()):
-                np.testing.assert_array_equal(changed.sentences(row), np.eye(8)[[left[place] % 8]])
+                np.testing.assert_array_equal(changed.sentences_of(np.array([row]))[0], np.eye(8)[[left[place] % 8]])
             found = changed.nearest(np.eye(8, dtype=np.float32)[:1], 1, None)
             assert len(found) == 1
             assert changed.ids[found[0]] in left
