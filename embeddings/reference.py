@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from math import isfinite
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -30,10 +31,12 @@ Vectors = NDArray[np.float32]
 
 
 class Reference:
-    """A loaded SentenceTransformer. Safe to call from several threads."""
+    """A loaded SentenceTransformer. Safe to call from several threads: they take turns, a batch each, because its
+    tokenizer keeps how it pads and cuts as a state that one call would change under another."""
 
     def __init__(self, model: SentenceTransformer) -> None:
         self.model = model
+        self._turn = Lock()
         self.tokenizer: Any = model.tokenizer
         dimension = model.get_embedding_dimension()
         if dimension is None:
@@ -88,13 +91,14 @@ class Reference:
         order = np.argsort(np.array(self.count_tokens(texts), dtype=np.int64), kind="stable")[::-1]
         for first in range(0, len(order), self.batch_size):
             batch = order[first : first + self.batch_size]
-            vectors[batch] = encode(
-                [texts[i] for i in batch],
-                batch_size=self.batch_size,
-                show_progress_bar=False,
-                normalize_embeddings=True,
-                convert_to_numpy=True,
-            )
+            with self._turn:
+                vectors[batch] = encode(
+                    [texts[i] for i in batch],
+                    batch_size=self.batch_size,
+                    show_progress_bar=False,
+                    normalize_embeddings=True,
+                    convert_to_numpy=True,
+                )
             if on_batch is not None:
                 on_batch(first + len(batch))
         return vectors
@@ -109,9 +113,10 @@ class Reference:
             return []
         if self._static:
             return [encoding.ids for encoding in self.tokenizer.encode_batch(texts, add_special_tokens=False)]
-        ids: list[list[int]] = self.tokenizer(
-            texts, add_special_tokens=False, truncation=False, padding=False, verbose=False
-        )["input_ids"]
+        with self._turn:
+            ids: list[list[int]] = self.tokenizer(
+                texts, add_special_tokens=False, truncation=False, padding=False, verbose=False
+            )["input_ids"]
         return ids
 
 

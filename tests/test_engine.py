@@ -160,9 +160,12 @@ def test_questions_while_documents_are_encoded(compiled: Encoder) -> None:
 
 
 def test_questions_of_many_threads_with_torch(reference: Encoder) -> None:
-    with ThreadPoolExecutor(4) as pool:
-        several = list(pool.map(reference.encode_queries, [TEXTS[2:5]] * 8, timeout=60))
-    np.testing.assert_allclose(several, [reference.encode_queries(TEXTS[2:5])] * 8, atol=1e-5)
+    with ThreadPoolExecutor(8) as pool:  # counting too: it sets the tokenizer to neither pad nor cut
+        counted = [pool.submit(reference.count_tokens, TEXTS) for _ in range(200)]
+        several = [pool.submit(reference.encode_queries, TEXTS[2:5]) for _ in range(50)]
+        assert all(count.result(60) == reference.count_tokens(TEXTS) for count in counted)
+        vectors = [each.result(60) for each in several]
+    np.testing.assert_allclose(vectors, [reference.encode_queries(TEXTS[2:5])] * 50, atol=1e-5)
 
 
 def test_what_waits_is_run_together_and_an_error_comes_to_its_own() -> None:
