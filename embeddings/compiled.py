@@ -21,20 +21,19 @@ BATCH_TOKENS = 1024
 """Tokens of a batch: CPU time was within 10 % from 512 to 8,192, and a question waits less behind a small batch
 (docs/design.md, "Encoder")."""
 
-LANES, TAIL = 16, 8
-"""A batch's width is rounded up to a multiple of LANES when it is TAIL or more beyond one: OpenVINO's softmax computes
-such rests one by one, so that 31 tokens took 1.27 times as long as 32, and 26 as long. Passages took .93 of the time
-with 4 to 13 (docs/design.md, "Encoder")."""
-
-FEW = 4
-"""A batch of so few rows is always rounded up: its time is that of reading the weights, 1.8 ms for 8 and for 16 tokens,
-and a shape other than the last one costs 1 ms (docs/design.md, "Encoder")."""
+LANES = 16
+"""A batch's width is a multiple of LANES: OpenVINO's softmax computes the rest of one token by token, so that 31 took
+1.27 times as long as 32; and each new shape is compiled, which takes 10 ms, and kept. The 19,341 sentences of 2,460
+texts took .96 of the time that rounding only where little is padded took (docs/design.md, "Encoder")."""
 
 WINDOW = 1024
 """Texts tokenized and sorted together: a batch then pads 1.01 times its tokens, and memory does not grow with n."""
 
 QUESTIONS = 16
 """Up to so many questions wait for those of other threads and share a batch; more of them fill batches of their own."""
+
+COUNTED = 16_384
+"""Texts whose tokens are kept from counting to encoding; about 10 MB of sentences."""
 
 TOKENIZED = 64
 """Texts tokenized in one call; the tokenizer's own objects take 60 bytes a token."""
@@ -110,6 +109,7 @@ class Compiled:
         self._streams = int(model.get_property("NUM_STREAMS"))
         requests = [model.create_infer_request() for _ in range(self._streams)]
         self._questions = MicroBatcher(self._answer, requests, BATCH_TOKENS)
+        self._counted: dict[str, Ids] = {}
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -131,8 +131,15 @@ class Compiled:
         return cls(card, model, Tokenizer.from_file(str(folder / TOKENIZER)))
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        """Tokens of each text, without the special ones and without cutting."""
-        return [len(ids) for ids in self._tokens(texts)]
+        """Tokens of each text, without the special ones and without cutting. They are kept for encoding it next."""
+        counts: list[int] = []
+        for text, ids in zip(texts, self._tokens(texts), strict=True):
+            counts.append(len(ids))
+            if len(ids) <= self.max_tokens:
+                self._counted[text] = np.array(ids, dtype=np.int64)
+        if len(self._counted) > COUNTED:  # of texts that were encoded before
+            self._counted.clear()
+        return counts
 
     def encode_documents(self, texts: Sequence[str], on_batch: Callable[[int], None] | None = None) -> Vectors:
         """Unit vectors of passages, (n, dimension)."""
@@ -188,9 +195,7 @@ class Compiled:
 
     def _inputs(self, rows: Sequence[Ids]) -> list[Ids]:
         """Token ids, the mask of what is not padding and, where the model has them, token types; each (n, longest)."""
-        width = max(map(len, rows))
-        if width % LANES >= TAIL or len(rows) <= FEW:
-            width = min(-(-width // LANES) * LANES, self.card.length)
+        width = min(_padded(max(map(len, rows))), self.card.length)
         ids = np.full((len(rows), width), self.card.pad, dtype=np.int64)
         mask = np.zeros_like(ids)
         for row, tokens in enumerate(rows):
@@ -202,7 +207,10 @@ class Compiled:
         """The ids that the model reads of each text: cut, with special tokens."""
         card = self.card
         room = card.length - len(card.prefix) - len(card.suffix)
-        tokens = self._tokens([prompt + text for text in texts] if prompt else texts)
+        asked = [prompt + text for text in texts] if prompt else texts
+        counted = [self._counted.pop(text, None) for text in asked]
+        others = iter(self._tokens([text for text, ids in zip(asked, counted, strict=True) if ids is None]))
+        tokens = (next(others) if ids is None else ids for ids in counted)
         return [np.array([*card.prefix, *ids[:room], *card.suffix], dtype=np.int64) for ids in tokens]
 
     def _tokens(self, texts: Sequence[str]) -> Iterator[list[int]]:
@@ -213,21 +221,20 @@ class Compiled:
 
 
 def batches(rows: Sequence[Ids], streams: int) -> Iterator[NDArray[np.int64]]:
-    """Places of `rows` in batches, longest first: of at most about `BATCH_TOKENS`, as many as keep all streams busy.
-
-    No row is padded to more than twice its length, unless a batch has one alone.
-    """
-    lengths = np.array([len(row) for row in rows])
+    """Places of `rows` in batches, longest first: of about `BATCH_TOKENS` with padding, fewer where there are few, so
+    that all streams are busy. Batches of one width have one shape, but for the last."""
+    lengths = np.array([_padded(len(row)) for row in rows])
     order = np.argsort(-lengths, kind="stable")
-    total = max(1, int(lengths.sum()))
-    count = -(-total // (BATCH_TOKENS * streams)) * streams
-    limit = total // count + int(lengths.max())
+    limit = min(BATCH_TOKENS, -(-int(lengths.sum()) // streams))
     first = 0
-    for last in range(1, len(order) + 1):
-        longest = lengths[order[first]]
-        if last == len(order) or (last - first + 1) * longest > limit or 2 * lengths[order[last]] < longest:
-            yield order[first:last]
-            first = last
+    while first < len(order):
+        last = first + max(1, limit // int(lengths[order[first]]))
+        yield order[first:last]
+        first = last
+
+
+def _padded(tokens: int) -> int:
+    return max(1, -(-tokens // LANES)) * LANES
 
 
 def import_openvino() -> Any:  # noqa: ANN401

@@ -147,9 +147,14 @@ def finish(store: Store) -> None:
         store.drop_unused_vectors()
 
 
+def encoded_text(text: str) -> str:
+    """A sentence as the encoder gets it: line breaks and runs of white space say nothing."""
+    return " ".join(text.split())
+
+
 def encode_missing(store: Store, encoder: Encoder, texts: Iterable[str], on_batch: Callable[[], None]) -> int:
     """Encode the texts that have no vector yet and store them as they are done; returns how many."""
-    by_hash = {text_hash(text): " ".join(text.split()) for text in texts}
+    by_hash = {text_hash(text): encoded_text(text) for text in texts}
     have = store.vectors_of(encoder.fingerprint, list(by_hash))
     missing = sorted((digest for digest in by_hash if digest not in have), key=lambda digest: -len(by_hash[digest]))
     for first in range(0, len(missing), SLICE_SENTENCES):
@@ -264,7 +269,11 @@ def _read(run: _Run, worker: Worker, job: _Job) -> Prepared | ReadError | str:
     except ReadError as error:
         return error
     encoder = run.encoder()
-    sentences, tokens = sentences_of(reading.text, reading.blocks, encoder.count_tokens, encoder.max_tokens)
+
+    def count_tokens(texts: Sequence[str]) -> list[int]:  # of what is encoded next, which is then tokenized once
+        return encoder.count_tokens([encoded_text(text) for text in texts])
+
+    sentences, tokens = sentences_of(reading.text, reading.blocks, count_tokens, encoder.max_tokens)
     return Prepared(key, job.found.kind, detect(reading.text), reading, tuple(sentences), tokens)
 
 

@@ -19,7 +19,19 @@ from hypothesis import strategies as st
 from test_offline import run
 
 from embeddings import Encoder, EncoderUnavailableError, making
-from embeddings.compiled import BATCH_TOKENS, BLOB, CARD, FILES, TOKENIZER, WEIGHTS, WINDOW, Ids, Vectors, batches
+from embeddings.compiled import (
+    BATCH_TOKENS,
+    BLOB,
+    CARD,
+    FILES,
+    LANES,
+    TOKENIZER,
+    WEIGHTS,
+    WINDOW,
+    Ids,
+    Vectors,
+    batches,
+)
 from embeddings.engines import REFUSED
 from embeddings.making import COSINE, SENTENCES
 from embeddings.microbatch import MicroBatcher
@@ -240,10 +252,14 @@ def test_batches_hold_each_row_once_and_pad_little(lengths: list[int], streams: 
     rows = [np.zeros(length, dtype=np.int64) for length in lengths]
     cut = list(batches(rows, streams))
     assert sorted(place for places in cut for place in places) == list(range(len(rows)))
-    for places in cut:
-        widths = [lengths[place] for place in places]
-        assert len(widths) * max(widths) <= BATCH_TOKENS + 2 * max(widths)
-        assert max(widths) <= 2 * min(widths)
+    widths = [max(LANES, *(-(-lengths[place] // LANES) * LANES for place in places)) for places in cut]
+    assert all(
+        len(places) == 1 or len(places) * width <= BATCH_TOKENS for places, width in zip(cut, widths, strict=True)
+    )
+    padded = sum(len(places) * width for places, width in zip(cut, widths, strict=True))
+    alone = sum(max(LANES, -(-length // LANES) * LANES) for length in lengths)
+    assert padded <= alone + max(BATCH_TOKENS, *widths)
+    assert len(cut) >= min(streams, len(rows)) or padded <= streams * max(widths)
 
 
 def test_the_second_process_loads_no_torch_and_none_asks_the_network(tmp_path: Path) -> None:

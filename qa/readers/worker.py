@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,8 @@ _NO_MEMORY = 70
 # Above this an answer is not from a reader that kept to `base.MAX_CHARACTERS` and `base.MAX_BLOCKS`.
 _LONGEST_ANSWER = 1 << 30
 _LENGTH = struct.Struct(">Q")
+# Seconds between two looks at how long a file takes.
+_TICK = 0.1
 # The child gets this package by its folder, without `qa/__init__.py`, which loads the whole library. Nothing comes from
 # the current folder or from PYTHONPATH's relative entries: there the user's documents lie, and a `docx.py` among them
 # would be imported.
@@ -59,6 +62,7 @@ class Worker:
     def __init__(self, limits: Limits = Limits()) -> None:
         self._limits = limits
         self._child: subprocess.Popen[bytes] | None = None
+        self._clock: _Clock | None = None
         self._files = 0
 
     def __enter__(self) -> Self:
@@ -75,8 +79,9 @@ class Worker:
         if self._files >= self._limits.files or (self._child and self._child.poll() is not None):
             self.close()
         child = self._child = self._child or _start(self._limits)
+        clock = self._clock = self._clock or _Clock(child)
         self._files += 1
-        clock = _Clock(child, self._limits.wall_seconds)
+        clock.start(self._limits.wall_seconds)
         try:
             answer = _ask(child, {"path": os.path.abspath(path), "kind": kind})
         except BaseException:  # an interrupted parent must not take the next file's answer for this one's
@@ -105,6 +110,9 @@ class Worker:
     def _end(self, patience: float) -> int:
         """Wait for a child that is ending by itself, kill it otherwise; its exit code, negative for a signal."""
         child, self._child, self._files = self._child, None, 0
+        clock, self._clock = self._clock, None
+        if clock is not None:
+            clock.close()
         if child is None:
             return 0
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -118,23 +126,42 @@ class Worker:
 
 
 class _Clock:
-    """Kills the child when the time is over, which ends the parent's waiting for an answer."""
+    """Kills the child when the time for a file is over, which ends the parent's waiting for an answer.
 
-    def __init__(self, child: subprocess.Popen[bytes], seconds: float) -> None:
-        self._late = threading.Event()
-        self._timer = threading.Timer(seconds, self._expire, (child,))
-        self._timer.daemon = True
-        self._timer.start()
+    One thread looks a few times a second for all files: to start one for each took a quarter of reading small files.
+    """
 
-    def _expire(self, child: subprocess.Popen[bytes]) -> None:
-        self._late.set()
-        child.kill()
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        self._deadline = math.inf
+        self._late = False
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="refdesk-clock", daemon=True)
+        self._thread.start()
+
+    def start(self, seconds: float) -> None:
+        """From now on so many seconds are left."""
+        with self._lock:
+            self._deadline = time.monotonic() + seconds
 
     def stop(self) -> bool:
-        """Stop the clock; whether it has killed the child."""
-        self._timer.cancel()
-        self._timer.join()
-        return self._late.is_set()
+        """The file is done; whether the child was killed over it."""
+        with self._lock:
+            self._deadline = math.inf
+            return self._late
+
+    def close(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._late and not self._stopped.wait(_TICK):
+            with self._lock:
+                if time.monotonic() > self._deadline:
+                    self._late = True
+                    self._child.kill()
 
 
 def _start(limits: Limits) -> subprocess.Popen[bytes]:
