@@ -38,7 +38,8 @@ LONGEST_QUESTION = 4_000
 """Characters of a question; more is a document."""
 MOST_HITS = 1_000
 _MANY = 4
-"""Questions from which several threads rank them: two are 1.4 to 1.7 times as fast as one on two cores."""
+"""Questions to a large library from which several threads rank them: two are 1.4 to 1.7 times as fast as one on two
+cores. A small one is faster with one, since nearly all of the work is Python's (docs/design.md, "Many at once")."""
 
 Turns = Sequence[str | Turn]
 
@@ -77,6 +78,8 @@ class Library:
         self._encoder = encoder
         self._snapshot: Snapshot | None = None
         self._lock = threading.RLock()
+        cores = os.cpu_count() or 1
+        self._turns = {large: threading.BoundedSemaphore(cores if large else 1) for large in (True, False)}
 
     # Opening and closing
 
@@ -441,12 +444,12 @@ class Library:
             plan = plans[number]
             own = vectors[ends[number] - len(plan) : ends[number]]
             query = retrieval.weighted(plan, own, self._shown(turns[number]))
-            ranking = retrieval.rank(current, query, k, allowed=allowed, dense_weight=dense_weight)
-            with self.store.reading():
+            with self._turns[current.large], self.store.reading():
+                ranking = retrieval.rank(current, query, k, allowed=allowed, dense_weight=dense_weight)
                 found = answering.find(self.store, current, query, ranking, k)
             return Searched(asked[number], plan[-1][1], current, ranking, found)
 
-        each = map if len(asked) < _MANY else self._threads.map
+        each = self._threads.map if current.large and len(asked) >= _MANY else map
         return list(each(searched, range(len(asked))))
 
     # Looking

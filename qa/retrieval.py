@@ -33,8 +33,9 @@ With half of XQuAD's articles removed this keeps 97 % of the answerable question
 others; German 93/91, Spanish 97/75, Russian 96/78 (docs/quality.md, "Nothing found")."""
 STRONG = 0.15
 """Above that threshold, from where a hit is strong: the first passage is right for 95 % and more of such questions."""
-_CANDIDATES = 200
-"""Passages taken from each of the two rankings before the exact scores are fused, at least."""
+_CANDIDATES = 100
+"""Passages taken from each of the two rankings before the exact scores are fused, at least. With 200 the first ten are
+the same for 99.9 % on SciFact and XQuAD en, 99.7 % on XQuAD ru, and a question takes .8 ms longer."""
 _BLOCK = 512
 """Scores of which only the largest is looked at first, where there are many."""
 

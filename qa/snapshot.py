@@ -85,6 +85,11 @@ class Snapshot:
         return sum(part.live for part in self.parts)
 
     @cached_property
+    def large(self) -> bool:
+        """Does a search look into lists, since there are too many vectors to compare all?"""
+        return any(part.segment.vectors.has_lists for part in self.parts)
+
+    @cached_property
     def _starts(self) -> list[int]:
         return list(accumulate((len(part.segment) for part in self.parts), initial=0))
 
