@@ -398,13 +398,14 @@ class Library:
         k: int = 5,
         sources: str | Sequence[str] | None = None,
         where: Mapping[str, str] | None = None,
+        dense_weight: float | None = None,
     ) -> Answer:
         """The answer to a question: the best sentences word for word with citations, or that no passage was found.
 
-        Arguments and errors as in `retrieve`.
+        Arguments and errors as in `retrieve_many`.
         """
         with self.store.reading():
-            done = self.search([question], k, turns=[turns], sources=sources, where=where)
+            done = self.search([question], k, turns=[turns], sources=sources, where=where, dense_weight=dense_weight)
             return answering.answer(self.store, done[0])
 
     def search(

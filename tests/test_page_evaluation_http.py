@@ -21,9 +21,10 @@ from browser import make_library, serving
 from embeddings import Encoder
 from qa import Library, QAError
 from qa.page import evaluation, evaluations
+from qa.page.evaluation_routes import LONGEST_QUESTIONS, body, routes
 from qa.page.evaluations import BusyError, Evaluations
-from qa.page.guard import HEADERS, LONGEST_QUESTIONS, REPORT_HEADERS
-from qa.page.routes import body, routes
+from qa.page.guard import HEADERS, REPORT_HEADERS
+from qa.page.site import Settings, Site
 
 FILES = ("report.html", "summary.json", "questions.jsonl", "run.trec")
 QUESTIONS = b"question,answers,sources\nHow long is the warranty of the grinder?,36 months,handbook.md\n"
@@ -223,7 +224,7 @@ def test_an_upload_that_breaks_off_is_nobodys_mistake(library: Library) -> None:
     ]
     sent: list[MutableMapping[str, Any]] = []
     scope = {"type": "http", "method": "POST", "path": "/evaluations", "query_string": b"name=q.csv", "headers": []}
-    asyncio.run(Starlette(routes=routes(Evaluations(library)))(scope, receive, send))
+    asyncio.run(Starlette(routes=routes(Site(library, Settings(), Evaluations(library))))(scope, receive, send))
     assert sent[0]["status"] == 408
 
 

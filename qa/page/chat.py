@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Self
 
 from qa import Library
 from qa.errors import QAError, QuestionError
@@ -15,7 +17,32 @@ MOST_EXCHANGES = 50
 """Exchanges kept on the page; older ones scroll out of it."""
 PAUSE = 0.06
 """Seconds between two sentences of an answer, so that the eye can follow."""
+PASSAGES = (3, 5, 10, 20)
+"""How many passages a visitor may ask for."""
+WEIGHTS = {"both": None, "meaning": 1.0, "words": 0.0}
+"""How passages are found, as the weight of the cosine; None for the one chosen by language."""
+_LONGEST_SCOPE, _LONGEST_SOURCE = 200_000, 1_000
 _BUG = "Something went wrong on the page's side; the terminal that runs Refdesk shows what."
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a question is asked with: only these sources (globs; none for all), so many passages, how they are found."""
+
+    sources: tuple[str, ...] = ()
+    k: int = 5
+    by: str = "both"
+
+    @classmethod
+    def of(cls, text: object) -> Self:
+        """What the browser says, which can be anything; the default where it makes no sense."""
+        try:
+            said = json.loads(text) if isinstance(text, str) and len(text) <= _LONGEST_SCOPE else {}
+            sources = tuple(str(source)[:_LONGEST_SOURCE] for source in said.get("sources", ()))
+            k, by = said.get("k", 5), said.get("by", "both")
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            return cls()
+        return cls(sources, k if k in PASSAGES else 5, by if by in WEIGHTS else "both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +87,7 @@ def fresh() -> Step:
     return Step(render.transcript(()), "", None, Chat())
 
 
-def ask(library: Library, question: str, chat: Chat) -> Iterator[Step]:
+def ask(library: Library, question: str, chat: Chat, scope: Scope = Scope()) -> Iterator[Step]:
     """Answer a question of a conversation: first that it was heard, then the answer's sentences, then its sources."""
     asked = question.strip().encode("utf-8", "replace").decode()
     if not asked:
@@ -69,7 +96,13 @@ def ask(library: Library, question: str, chat: Chat) -> Iterator[Step]:
     size = _size(library)
     yield Step(_with(chat, render.exchange(asked, render.searching(size), busy=True)), question="")
     try:
-        given = library.ask(asked, turns=chat.turns)
+        given = library.ask(
+            asked,
+            turns=chat.turns,
+            k=scope.k,
+            sources=scope.sources or None,
+            dense_weight=WEIGHTS[scope.by],
+        )
     except QuestionError as error:
         yield Step(render.transcript(chat.exchanges, str(error)), question=question)
     except QAError as error:

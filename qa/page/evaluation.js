@@ -1,8 +1,6 @@
 // Runs once, as the body of a function (element, trigger, …) of the evaluation's gr.HTML. The server renders every
 // state of a run; this sends the file, asks how far the run is, and puts in what the server says.
 
-const page = document.getElementById("rd-page");
-const main = document.getElementById("rd-main");
 const view = element.querySelector(".rd-evaluation").parentElement;
 const empty = view.innerHTML;
 const KEY = "refdesk-evaluation"; // the run's id, for when the page is loaded again
@@ -22,7 +20,7 @@ status.className = "rd-hidden";
 status.setAttribute("role", "status");
 view.after(status);
 
-const isOpen = () => page.classList.contains("rd-evaluating");
+const isOpen = () => refdesk.view === "evaluation";
 const heading = () => view.querySelector("h2");
 
 function announce(text) {
@@ -75,7 +73,7 @@ async function look() {
   clearTimeout(timer);
   const wanted = id;
   try {
-    const response = await fetch(`/evaluations/${wanted}`);
+    const response = await fetch(`evaluations/${wanted}`);
     const run = await response.json();
     if (wanted !== id || !isOpen()) return;
     if (response.ok) show(run);
@@ -102,7 +100,7 @@ async function start(file) {
   sending = true;
   try {
     const name = encodeURIComponent(file.name);
-    const response = await fetch(`/evaluations?name=${name}`, { method: "POST", body: file });
+    const response = await fetch(`evaluations?name=${name}`, { method: "POST", body: file });
     const run = await response.json();
     if (!response.ok) return tell(run.error);
     remember(run.id);
@@ -116,27 +114,24 @@ async function start(file) {
 
 async function stop() {
   try {
-    const response = await fetch(`/evaluations/${id}`, { method: "DELETE" });
+    const response = await fetch(`evaluations/${id}`, { method: "DELETE" });
     if (response.ok) show(await response.json());
   } catch {
     // the next look says that nobody answers
   }
 }
 
-function setOpen(on) {
-  if (on === isOpen()) return;
-  page.classList.toggle("rd-evaluating", on);
-  main.classList.remove("rd-reading", "rd-sheet");
-  document.getElementById("rd-evaluate").textContent = on ? "Back to chat" : "Evaluate";
+document.addEventListener("refdesk:view", () => {
+  document.getElementById("rd-evaluate").textContent = isOpen() ? "Back to chat" : "Evaluate";
   clearTimeout(timer);
-  if (!on) return;
+  if (!isOpen()) return;
   heading().focus({ preventScroll: true });
   if (id) look();
-}
+});
 
 document.addEventListener("click", (event) => {
-  if (event.target.closest("#rd-evaluate")) setOpen(!isOpen());
-  if (event.target.closest("#rd-new")) setOpen(false);
+  if (event.target.closest("#rd-evaluate")) refdesk.show(isOpen() ? "chat" : "evaluation");
+  if (event.target.closest("#rd-new")) refdesk.show("chat");
   const act = event.target.closest("[data-evaluation]")?.dataset.evaluation;
   if (act === "stop") stop();
   if (act === "another") restart();

@@ -157,7 +157,7 @@ def _lead(total: int, summary: Mapping[str, Any]) -> str:
 
 
 def _actions(run_id: str) -> str:
-    where = f"/evaluations/{escape(run_id)}"
+    where = f"evaluations/{escape(run_id)}"
     links = "".join(f'<a class="rd-file" href="{where}/{file}" download>{file}</a>' for file in _FILES)
     return (
         f'<p class="rd-actions"><a class="rd-button" href="{where}/report.html" target="_blank" rel="noopener">'

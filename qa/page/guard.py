@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
+
+from qa.page.site import COOKIE, OWNER, new_visitor, visitor_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LONGEST_BODY = 1_000_000
 """Bytes of a request; the longest that the page sends is a question."""
-LONGEST_QUESTIONS = 20_000_000
-"""Bytes of a question set to evaluate."""
-
 ROUTES = frozenset(
     (
         "/",
@@ -35,14 +35,22 @@ ROUTES = frozenset(
 )
 """What the page uses. Everything else that Gradio serves (uploads, files, proxies, calls by name) is closed."""
 FOLDERS = ("/assets/", "/static/", "/gradio_api/heartbeat/")
-_RUN = r"/evaluations/[A-Za-z0-9_-]{24}"
-EVALUATIONS = {
-    re.compile("/evaluations"): ("POST",),
-    re.compile(_RUN): ("GET", "DELETE"),
-    re.compile(rf"{_RUN}/(report\.html|summary\.json|questions\.jsonl|run\.trec)"): ("GET",),
-}
-"""The evaluations' routes with their methods. No other site may link to one of them."""
-REPORT = re.compile(rf"{_RUN}/report\.html")
+REPORT = re.compile(r"/evaluations/[A-Za-z0-9_-]{24}/report\.html")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What the Guard lets through for one path besides what Gradio needs. No other site may link to it.
+
+    With `changes`, its methods other than GET change the library or what is kept beside it, and a read-only server
+    refuses them.
+    """
+
+    path: re.Pattern[str]
+    methods: tuple[str, ...]
+    longest: int = LONGEST_BODY  # bytes of a body
+    changes: bool = False
+
 
 POLICY = "; ".join(
     (
@@ -84,8 +92,18 @@ REPORT_HEADERS = (
 class Guard:
     """ASGI middleware: refuses other hosts, other origins, closed routes and long bodies; sets `HEADERS` on all."""
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str], *, any_address: bool = False) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Iterable[str],
+        *,
+        any_address: bool = False,
+        rules: Sequence[Rule] = (),
+        read_only: bool = False,
+    ) -> None:
         self.app = app
+        self.rules = rules
+        self.read_only = read_only
         self.hosts = frozenset(host.lower() for host in hosts)
         self.any_address = any_address
 
@@ -94,11 +112,19 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        cookies = next((value for name, value in scope["headers"] if name.lower() == b"cookie"), b"")
+        visitor = visitor_of(cookies.decode("latin-1"))
+        fresh = "" if visitor or scope["path"] != "/" else new_visitor()
+        scope[OWNER] = visitor or fresh
+
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = {name for name, _ in HEADERS}
                 kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in own]
                 message["headers"] = [*kept, *(REPORT_HEADERS if REPORT.fullmatch(scope["path"]) else HEADERS)]
+                if fresh:
+                    cookie = f"{COOKIE}={fresh}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Strict"
+                    message["headers"].append((b"set-cookie", cookie.encode()))
             await send(message)
 
         refused = self._refusal(scope)
@@ -123,15 +149,17 @@ class Guard:
         if headers.get(b"sec-fetch-site") == "cross-site" and headers.get(b"sec-fetch-mode") != "navigate":
             return 403, "requests from other sites are not answered"
         path, method = scope["path"], scope["method"]
-        methods = next((methods for route, methods in EVALUATIONS.items() if route.fullmatch(path)), None)
-        if methods is not None:
+        rule = next((rule for rule in self.rules if rule.path.fullmatch(path)), None)
+        if rule is not None:
             if headers.get(b"sec-fetch-site", "none") not in ("same-origin", "none"):
                 return 403, "requests from other sites are not answered"
-            if method not in methods:
-                return 405, f"expected {' or '.join(methods)}"
+            if method not in rule.methods:
+                return 405, f"expected {' or '.join(rule.methods)}"
+            if self.read_only and rule.changes and method != "GET":
+                return 403, "this server is read-only"
         elif path not in ROUTES and not path.startswith(FOLDERS):
             return 404, "not found"
-        return _length_refusal(method, headers, LONGEST_QUESTIONS if path == "/evaluations" else LONGEST_BODY)
+        return _length_refusal(method, headers, rule.longest if rule else LONGEST_BODY)
 
     def _served(self, host: str) -> bool:
         name = host_name(host)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from qa import Library
 from qa.page import chat, evaluation
+from qa.page.site import Site
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -19,14 +19,21 @@ _ICON = (
     "<path d='M8 9h16M8 23h10' stroke='#cfc9bf' stroke-width='2.5' stroke-linecap='round'/>"
     "<rect x='6.5' y='13' width='19' height='6' rx='2' fill='#ffe697'/></svg>"
 )
+_PARTS = ("page", "evaluation", "documents", "history")
+"""Parts of the page, each with a style sheet and a script; the script is the body of a function of its gr.HTML."""
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def head() -> str:
     """The page's style sheet, as part of its head: Gradio's own way breaks selectors that have a comma inside."""
-    style = "".join((_FOLDER / f"{part}.css").read_text(encoding="utf-8") for part in ("page", "evaluation"))
+    style = "".join(_file(f"{part}.css") for part in _PARTS)
     icon = f'<link rel="icon" type="image/svg+xml" href="data:image/svg+xml,{quote(_ICON)}">'
-    return f'<meta name="color-scheme" content="light dark">{icon}<style>{style}</style>'
+    meta = '<meta name="color-scheme" content="light dark">'
+    return f"{meta}{icon}<style>{style}</style><script>{_file('shared.js')}</script>"
+
+
+def _file(name: str) -> str:
+    return (_FOLDER / name).read_text(encoding="utf-8")
 
 
 def theme() -> "gr.themes.Base":
@@ -41,11 +48,12 @@ def theme() -> "gr.themes.Base":
     )
 
 
-def build(library: Library) -> "gr.Blocks":
+def build(site: Site) -> "gr.Blocks":
     """The page for a library. Each visitor's conversation is in a state of its own."""
     import gradio as gr
 
-    script, evaluating = ((_FOLDER / f"{part}.js").read_text(encoding="utf-8") for part in ("page", "evaluation"))
+    library = site.library
+    scripts = {part: _file(f"{part}.js") for part in _PARTS}
     start, empty = chat.opening(library), chat.fresh()
 
     def html(value: str | None, elem_id: str, js_on_load: str | None = None) -> gr.HTML:
@@ -60,8 +68,11 @@ def build(library: Library) -> "gr.Blocks":
             with gr.Row(elem_id="rd-bar"):
                 brand = html(start.brand, "rd-name")
                 anew = gr.Button("New chat", elem_id="rd-new", size="sm", min_width=0)
+                gr.Button("Documents", elem_id="rd-shelves", size="sm", min_width=0)
                 gr.Button("Evaluate", elem_id="rd-evaluate", size="sm", min_width=0)
             with gr.Row(elem_id="rd-main"):
+                with gr.Column(elem_id="rd-nav"):
+                    html(None, "rd-history", scripts["history"])
                 with gr.Column(elem_id="rd-left"):
                     welcome = html(start.welcome, "rd-start")
                     transcript = html(empty.transcript, "rd-transcript")
@@ -76,11 +87,13 @@ def build(library: Library) -> "gr.Blocks":
                         autofocus=True,
                         elem_id="rd-ask",
                     )
-                    html(evaluation.empty(), "rd-evaluations", evaluating)
+                    scope = gr.Textbox(visible=False)
+                    html(evaluation.empty(), "rd-evaluations", scripts["evaluation"])
+                    html(None, "rd-documents", scripts["documents"])
                 with gr.Column(elem_id="rd-side"):
                     shelf = html(start.shelf, "rd-library")
                     panel = html(empty.panel, "rd-panel")
-                    reader = html("", "rd-reader", script)
+                    reader = html("", "rd-reader", scripts["page"])
 
         # What is said of the library and what is said in the conversation never share a widget, so that a slow
         # refresh of the first cannot overwrite the second.
@@ -91,8 +104,8 @@ def build(library: Library) -> "gr.Blocks":
             values = (step.transcript, step.panel, step.question, step.chat)
             return [gr.skip() if value is None else value for value in values]
 
-        def on_ask(question: str, conversation: chat.Chat) -> Iterator[list[Any]]:
-            for step in chat.ask(library, question or "", conversation):
+        def on_ask(question: str, conversation: chat.Chat, asked_with: str) -> Iterator[list[Any]]:
+            for step in chat.ask(library, question or "", conversation, chat.Scope.of(asked_with)):
                 yield shown(step)
 
         def on_load() -> list[str]:
@@ -106,7 +119,15 @@ def build(library: Library) -> "gr.Blocks":
             data = event._data if isinstance(event._data, dict) else {}
             return chat.open_citation(library, data.get("id"), data.get("sequence"))
 
-        asked = box.submit(on_ask, [box, state], parts, concurrency_limit=4, concurrency_id="ask", **_QUIET)
+        asked = box.submit(
+            on_ask,
+            [box, state, scope],
+            parts,
+            js="(question, state) => [question, state, JSON.stringify(refdesk.scope)]",
+            concurrency_limit=4,
+            concurrency_id="ask",
+            **_QUIET,
+        )
         anew.click(on_anew, None, [*parts, *about], cancels=[asked], **_QUIET)
         page.load(on_load, None, about, **_QUIET)
         reader.nudge(lambda: None, None, None, trigger_mode="multiple", concurrency_limit=None, **_QUIET)

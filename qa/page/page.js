@@ -58,7 +58,7 @@ watch("value", () => {
   if (!shown || Number(shown.dataset.sequence) !== sequence) return;
   setReading(true);
   setSheet(true);
-  if (document.getElementById("rd-page").classList.contains("rd-evaluating"))
+  if (refdesk.view !== "chat")
     shown.querySelector(".rd-back").textContent = "Documents"; // what the panel holds beside an evaluation
   requestAnimationFrame(() => {
     const target = element.querySelector("#rd-mark, [role=alert]");

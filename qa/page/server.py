@@ -16,9 +16,10 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from qa import Library, QAError
+from qa.page import evaluation_routes
 from qa.page.evaluations import Evaluations
 from qa.page.guard import LONGEST_BODY, Guard
-from qa.page.routes import routes
+from qa.page.site import Settings, Site
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -28,12 +29,16 @@ _EVERYWHERE = ("0.0.0.0", "::", "")
 _CLOSING_SECONDS = 1
 
 
-def build_app(library: Library, *, host: str = "127.0.0.1") -> FastAPI:
+FEATURES = (evaluation_routes,)
+"""Modules with the RULES of their paths, and `routes(site)` to answer there."""
+
+
+def build_app(library: Library, *, settings: Settings | None = None) -> FastAPI:
     """The page of a library as an application for an ASGI server.
 
     Args:
         library: an open library; it stays the caller's to close.
-        host: the address or name it is served at, which may stand in a browser's address line.
+        settings: how it is served; `host` may stand in a browser's address line.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
     import gradio
@@ -42,7 +47,9 @@ def build_app(library: Library, *, host: str = "127.0.0.1") -> FastAPI:
 
     from qa.page import layout
 
+    settings = settings or Settings()
     evaluations = Evaluations(library)
+    site = Site(library, settings, evaluations)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -57,16 +64,22 @@ def build_app(library: Library, *, host: str = "127.0.0.1") -> FastAPI:
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    app.state.evaluations = evaluations
-    app.router.routes.extend(routes(evaluations))
+    app.state.site = site
+    for feature in FEATURES:
+        app.router.routes.extend(feature.routes(site))
 
     # With a CORS policy of the parent's, Gradio adds none of its own, which would reflect any origin.
     app.add_middleware(CORSMiddleware, allow_origins=[])
-    everywhere = host in _EVERYWHERE
-    names = {*LOCAL, socket.gethostname() if everywhere else host}
-    app.add_middleware(Guard, hosts=names, any_address=everywhere)
+    everywhere = settings.host in _EVERYWHERE
+    app.add_middleware(
+        Guard,
+        hosts={*LOCAL, socket.gethostname() if everywhere else settings.host},
+        any_address=everywhere,
+        rules=[rule for feature in FEATURES for rule in feature.RULES],
+        read_only=settings.read_only,
+    )
 
-    blocks = layout.build(library)
+    blocks = layout.build(site)
     blocks.queue(max_size=64, api_open=False)
     gradio.mount_gradio_app(
         app,
@@ -103,7 +116,7 @@ def serve(library: Library, *, host: str = "127.0.0.1", port: int = 7860, open_b
     with _listening(host, port) as listener, _private_folder():
         import uvicorn
 
-        app = build_app(library, host=host)
+        app = build_app(library, settings=Settings(host=host))
         listener.listen(128)
         address = url(host, listener.getsockname()[1])
         print(f"Refdesk is at {address} (Ctrl-C stops it)", file=sys.stderr, flush=True)  # noqa: T201
@@ -116,7 +129,7 @@ def serve(library: Library, *, host: str = "127.0.0.1", port: int = 7860, open_b
         )
         with suppress(KeyboardInterrupt):  # uvicorn raises it again when everything is closed
             uvicorn.Server(config).run(sockets=[listener])
-        if warming.is_alive() or app.state.evaluations.working():
+        if warming.is_alive() or app.state.site.evaluations.working():
             atexit.register(_leave)
 
 

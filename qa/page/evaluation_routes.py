@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from qa import QAError
-from qa.page.evaluations import BusyError, Evaluations, Run, files
-from qa.page.guard import LONGEST_QUESTIONS
+from qa.page.evaluations import BusyError, Run, files
+from qa.page.guard import Rule
 from qa.page.render import sentence_case
 
 if TYPE_CHECKING:
@@ -16,7 +17,17 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Route
 
+    from qa.page.site import Site
+
+LONGEST_QUESTIONS = 20_000_000
+"""Bytes of a question set to evaluate."""
 UPLOAD_SECONDS = 60
+_RUN = r"/evaluations/[A-Za-z0-9_-]{24}"
+RULES = (
+    Rule(re.compile("/evaluations"), ("POST",), LONGEST_QUESTIONS),
+    Rule(re.compile(_RUN), ("GET", "DELETE")),
+    Rule(re.compile(rf"{_RUN}/(report\.html|summary\.json|questions\.jsonl|run\.trec)"), ("GET",)),
+)
 _TYPES = {
     "report.html": "text/html; charset=utf-8",
     "summary.json": "application/json",
@@ -25,12 +36,13 @@ _TYPES = {
 }
 
 
-def routes(evaluations: Evaluations) -> list[Route]:
+def routes(site: Site) -> list[Route]:
     """The routes of a server's evaluations; the Guard lets through what is for them."""
     from starlette.requests import ClientDisconnect
     from starlette.responses import FileResponse, JSONResponse
     from starlette.routing import Route
 
+    evaluations = site.evaluations
     uploading = asyncio.Lock()  # one at a time, so that the files of many visitors are not in memory together
 
     def said(content: dict[str, Any], status: int = 200) -> Response:
