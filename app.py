@@ -9,11 +9,17 @@ from typing import Any
 from qa.cli import main as run
 
 
-def serve(*arguments: Any, **options: Any) -> None:  # noqa: ANN401 - those of the page's
-    """Show the page. It is loaded only for this: a question on the command line does without."""
-    from qa.page.server import serve as show
+def serve(library: Any, *, host: str, port: int, open_browser: bool, **given: Any) -> None:  # noqa: ANN401
+    """Show the page of a library, or of several by name, with settings that were given.
 
-    show(*arguments, **options)
+    The page is loaded only for this: a question on the command line does without.
+    """
+    from qa.page.server import serve as show
+    from qa.page.site import Settings
+
+    if "trusted_hosts" in given:
+        given["trusted_hosts"] = tuple(given["trusted_hosts"])
+    show(library, host=host, port=port, open_browser=open_browser, settings=Settings(**given))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,9 +11,10 @@ import contextlib
 import io
 import json
 import os
+import re
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from qa import terminal
 from qa.as_json import answer_as_json
 from qa.errors import LibraryError, LibraryExistsError, QAError
 from qa.evaluation.command import add_eval, add_tune
+from qa.feedback_command import add_feedback
 from qa.library import Library
 from qa.progress import progress_bar
 from qa.walk import check
@@ -31,7 +33,7 @@ Serve = Callable[..., None]
 
 
 def main(argv: Sequence[str] | None = None, *, serve: Serve) -> int:
-    """Run the command; `serve(library, host=…, port=…, open_browser=…)` shows the page."""
+    """Run the command; `serve(library, host=…, port=…, open_browser=…)` shows the page, with the settings given."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a character gets another one
             stream.reconfigure(errors="replace")
@@ -117,13 +119,21 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("--misses", action="store_true", help="show the nearest passages when nothing was found")
     ask.add_argument("--json", action="store_true", help="print one JSON object")
 
-    page = _command(commands, "serve", _serve, "open the page in a browser")
+    page = _command(commands, "serve", _serve, "open the page in a browser", library=False)
+    page.add_argument(
+        "--library",
+        dest="libraries",
+        action="append",
+        metavar="DIR",
+        help="the library's folder (default: .refdesk); several, given as NAME=DIR, are served below /NAME/",
+    )
     page.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files and folders to index first")
     page.add_argument(
         "--host", default="127.0.0.1", help="address to listen on (default: %(default)s, this machine only)"
     )
     page.add_argument("--port", type=int, default=7860, help="port to listen on (default: %(default)s)")
     page.add_argument("--no-browser", action="store_true", help="print the address only")
+    _add_operating(page)
 
     listing = _command(commands, "list", _list, "list the documents")
     listing.add_argument("--json", action="store_true", help="print JSON")
@@ -137,6 +147,14 @@ def parser() -> argparse.ArgumentParser:
     status = _command(commands, "status", _status, "show what the library holds and was made with")
     status.add_argument("--json", action="store_true", help="print JSON")
 
+    users = _command(commands, "users", _users, "say who may log in to a server, in a file for --users", library=False)
+    users.add_argument("file", type=Path, metavar="FILE", help="the file with names and hashed passwords")
+    users.add_argument("do", nargs="?", choices=("list", "add", "remove"), default="list", help="what (default: list)")
+    users.add_argument("name", nargs="?", metavar="NAME", help="whom to add, or give another password, or remove")
+
+    _command(commands, "mcp", _mcp, "serve the library to assistants by MCP, on standard input and output")
+
+    add_feedback(_command, commands)
     add_eval(_command, commands)
     add_tune(_command, commands)
 
@@ -146,13 +164,60 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def _command(commands: Any, name: str, run: Callable[..., int], what: str) -> argparse.ArgumentParser:  # noqa: ANN401
+def _command(
+    commands: Any,  # noqa: ANN401
+    name: str,
+    run: Callable[..., int],
+    what: str,
+    *,
+    library: bool = True,
+) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
-    command.add_argument(
-        "--library", type=Path, default=Path(".refdesk"), metavar="DIR", help="the library's folder (default: .refdesk)"
-    )
-    command.set_defaults(run=run)
+    if library:
+        command.add_argument(
+            "--library",
+            type=Path,
+            default=Path(".refdesk"),
+            metavar="DIR",
+            help="the library's folder (default: .refdesk)",
+        )
+    command.set_defaults(run=run, library=Path(".refdesk"))
     return command
+
+
+def _add_operating(page: argparse.ArgumentParser) -> None:
+    """The options of who runs the page for others. Those that are not given are left out of the arguments."""
+    group = page.add_argument_group("for others", "docs/operating.md says more", argument_default=argparse.SUPPRESS)
+    add = group.add_argument
+    add("--root-path", metavar="PATH", help="where a proxy shows the page, such as /docs")
+    add("--trusted-host", dest="trusted_hosts", action="append", metavar="NAME", help="a name to answer to as well")
+    add("--users", type=Path, metavar="FILE", help="let only these users in; `refdesk users FILE add NAME` adds one")
+    add("--read-only", action="store_true", help="write nothing: no uploads, no removals, no conversations kept")
+    add("--originals", action="store_true", help="let visitors download the files themselves")
+    add("--max-upload", type=_size, metavar="SIZE", help="most bytes of an upload, such as 20MB (default: 100MB)")
+    add("--disk", type=_size, metavar="SIZE", help="most bytes of a library's folder, such as 10GB (default: any)")
+    add(
+        "--rate",
+        type=int,
+        metavar="N",
+        help="questions a minute of one visitor, 0 for any number (default: 120; any for this machine alone)",
+    )
+    add("--metrics-open", action="store_true", help="let everybody read /metrics, not only this machine and users")
+    add("--log", type=Path, metavar="FILE", help="write a JSON line for each request, - for standard error")
+    add("--log-text", action="store_true", help="let questions stand in the log")
+
+
+def _size(text: str) -> int:
+    """Bytes: "20MB" is 20,000,000."""
+    number = text.upper().removesuffix("B")
+    factor = {"K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}.get(number[-1:], 1)
+    try:
+        size = int(float(number.rstrip("KMGT") if factor > 1 else number) * factor)
+    except (ValueError, OverflowError):
+        size = -1
+    if size < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: expected a number with KB, MB or GB, such as 20MB")
+    return size
 
 
 def _index(arguments: argparse.Namespace, _: Serve) -> int:
@@ -199,13 +264,84 @@ def _ask(arguments: argparse.Namespace, _: Serve) -> int:
     return 0 if answer.found else 1
 
 
+_SETTINGS = ("root_path trusted_hosts users read_only originals max_upload disk rate metrics_open log log_text").split()
+_LIBRARY = re.compile(r"([A-Za-z0-9_-]+)=(.+)", re.DOTALL)
+
+
 def _serve(arguments: argparse.Namespace, serve: Serve) -> int:
     for path in arguments.paths:
         check(path)
+    given = {name: value for name, value in vars(arguments).items() if name in _SETTINGS}
+    if arguments.paths and given.get("read_only"):
+        raise QAError("--read-only writes nothing: index first, or leave the paths out")
+    options = {"host": arguments.host, "port": arguments.port, "open_browser": not arguments.no_browser, **given}
+    named = _named(arguments.libraries or [])
+    if named and arguments.paths:
+        raise QAError("paths belong to one library: index them with `refdesk index PATH --library DIR`")
+    if named:
+        with contextlib.ExitStack() as stack:
+            serve(_shared(named, stack), **options)
+        return 0
+    arguments.library = Path((arguments.libraries or [".refdesk"])[0])
     with _opened(arguments, create=bool(arguments.paths)) as library:
         if arguments.paths:
             _sync(library, arguments.paths, as_json=False)
-        serve(library, host=arguments.host, port=arguments.port, open_browser=not arguments.no_browser)
+        serve(library, **options)
+    return 0
+
+
+def _named(given: Sequence[str]) -> dict[str, Path]:
+    """The libraries of several NAME=DIR; empty where one folder was given."""
+    pairs = [None if Path(text).is_dir() else _LIBRARY.fullmatch(text) for text in given]
+    if len(given) < 2 and not any(pairs):
+        return {}
+    named: dict[str, Path] = {}
+    for text, pair in zip(given, pairs, strict=True):
+        if pair is None:
+            raise QAError(f"--library got {text!r} beside others: expected NAME=DIR, such as handbook={text}")
+        if pair[1] in named:
+            raise QAError(f"two libraries are named {pair[1]!r}: give each a name of its own")
+        named[pair[1]] = Path(pair[2])
+    return named
+
+
+def _shared(named: Mapping[str, Path], stack: contextlib.ExitStack) -> dict[str, Library]:
+    """Open libraries by name; those that were made with the same encoder share one."""
+    opened: dict[str, Library] = {}
+    for name, folder in named.items():
+        library = Library.open(folder)
+        same = next((one for one in opened.values() if one.encoder_name == library.encoder_name), None)
+        if same is not None:
+            library.close()
+            library = Library.open(folder, encoder=same.encoder)
+        opened[name] = stack.enter_context(library)
+    return opened
+
+
+def _users(arguments: argparse.Namespace, _: Serve) -> int:
+    from qa import users
+
+    if arguments.do == "list":
+        for name in sorted(users.read(arguments.file)):
+            print(name)
+        return 0
+    if arguments.name is None:
+        raise QAError(f"no name was given, as in `refdesk users {arguments.file} {arguments.do} anna`")
+    if arguments.do == "remove":
+        users.remove(arguments.file, arguments.name)
+        print(f"removed {arguments.name}")
+        return 0
+    users.checked_name(arguments.name)
+    new = users.add(arguments.file, arguments.name, users.ask_password(arguments.name))
+    print(f"{'added' if new else 'gave another password to'} {arguments.name}")
+    return 0
+
+
+def _mcp(arguments: argparse.Namespace, _: Serve) -> int:
+    from qa.mcp import serve
+
+    with _opened(arguments) as library:
+        serve(library)
     return 0
 
 

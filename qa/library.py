@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -33,6 +33,7 @@ from qa.snapshot import Snapshot
 from qa.store import FILE_NAME, Store, now
 from qa.sync import OnProgress, finish, sync
 from qa.types import Answer, Context, Document, DocumentInfo, Hit, SyncReport, Tuned, Turn
+from qa.walk import UPLOADS
 
 LONGEST_QUESTION = 4_000
 """Characters of a question; more is a document."""
@@ -244,13 +245,33 @@ class Library:
             files = self.store.files_named(pattern)
             if set(pattern) & set("*?["):
                 files += [row for row in self.store.files() if row not in files and fnmatchcase(row.source, pattern)]
-            with self.store.transaction():
-                for row in files:
-                    self.store.delete_file(row.root, row.source)
-            if files:
-                finish(self.store)
-                self.save_indexes()
+            self._delete([(row.root, row.source) for row in files])
         return [row.source for row in files]
+
+    def remove_files(self, files: Iterable[tuple[str, str]], *, wait: float = 30.0) -> None:
+        """Remove the documents of files given as (root, source), as `DocumentInfo` has them; unknown ones do no harm.
+
+        Their text is in no answer from then on. The files themselves are not touched.
+        """
+        with self.writing(wait):
+            self._delete(list(files))
+
+    def _delete(self, files: Sequence[tuple[str, str]]) -> None:
+        if not files:
+            return
+        with self.store.transaction():
+            for root, source in files:
+                self.store.delete_file(root, source)
+        finish(self.store)
+        self.save_indexes()
+
+    def read_again(self, paths: Iterable[str | Path], *, wait: float = 30.0) -> None:
+        """Let the next `sync` look into these files though nothing about them has changed, as after a failure that
+        is mended."""
+        with self.writing(wait), self.store.transaction():
+            for path in map(Path, paths):
+                for row in self.store.files_below(path.parent.resolve() / path.name):
+                    self.store.put_file(replace(row, signature=""))
 
     def rebuild(
         self,
@@ -340,6 +361,11 @@ class Library:
     def index_problem(self, *, thorough: bool = False) -> str | None:
         """What keeps the saved indexes from being used as they are, None if nothing does; `thorough` reads them all."""
         return indexes.problem(self.store, self.index_folder, thorough=thorough)
+
+    @property
+    def upload_folder(self) -> Path:
+        """Where files are kept that came through the page; it may not be there yet."""
+        return self.path.resolve() / UPLOADS
 
     @property
     def index_folder(self) -> Path:
@@ -454,6 +480,10 @@ class Library:
         return list(each(searched, range(len(asked))))
 
     # Looking
+
+    def headings(self, documents: int = 40, each: int = 12) -> list[tuple[int, str, str]]:
+        """(document, its language, heading) of up to `each` headings of `documents` documents, spread over all."""
+        return self.store.headings(documents, each)
 
     def __len__(self) -> int:
         """How many documents the library holds."""

@@ -408,6 +408,22 @@ class Store:
         )
         return [_block(row) for row in rows]
 
+    def headings(self, documents: int, each: int) -> list[tuple[int, str, str]]:
+        """(document, its language, heading) of up to `each` headings of `documents` documents, spread over all."""
+        ids = [row[0] for row in self.connection.execute("SELECT id FROM documents ORDER BY id")]
+        some = ids[:: max(1, len(ids) // documents)][:documents]
+        rows = []
+        for document in some:
+            rows += self.connection.execute(
+                "SELECT document, language, heading FROM blocks JOIN documents ON documents.id = document "
+                "WHERE document = ? AND blocks.kind = 'heading' AND zone = 'main' AND NOT repeated "
+                "ORDER BY ordinal LIMIT ?",
+                (document, each),
+            ).fetchall()
+        return [
+            (document, language, json.loads(heading)[-1]) for document, language, heading in rows if heading != "[]"
+        ]
+
     def names_above(self, document: int, offset: int) -> list[str]:
         """The title of a document and the headings above the character at `offset`."""
         row = self.connection.execute("SELECT title FROM documents WHERE id = ?", (document,)).fetchone()
@@ -468,7 +484,9 @@ class Store:
             )
 
     def documents_matching(self, globs: Sequence[str] | None, where: Mapping[str, str]) -> set[int]:
-        """Row ids of the documents with a file whose source matches a glob, and with these values.
+        """Row ids of the documents with a file whose source is or matches a glob, and with these values.
+
+        A glob that is the very source of a file means that file alone: names may hold brackets and stars.
 
         Raises:
             QuestionError: `where` names something that documents do not have.
@@ -480,12 +498,14 @@ class Store:
         rows = self.connection.execute(
             "SELECT d.id, f.source, d.kind, d.language, d.title, f.root "
             "FROM documents d JOIN files f ON f.document = d.id"
-        )
+        ).fetchall()
+        exact = set(globs or ()) & {row[1] for row in rows}
+        others = [glob for glob in globs or () if glob not in exact]
         found: set[int] = set()
         for document, source, kind, language, title, root in rows:
             values = dict(zip(names, (kind, language, title or Path(source).stem, root), strict=True))
             if all(values[name] == value for name, value in where.items()) and (
-                globs is None or any(source == glob or fnmatchcase(source, glob) for glob in globs)
+                globs is None or source in exact or any(fnmatchcase(source, glob) for glob in others)
             ):
                 found.add(document)
         return found

@@ -19,7 +19,7 @@ from qa.readers import READER_VERSION
 from qa.readers.worker import Worker
 from qa.store import FileRow, Prepared, Store, content_key, now, text_hash
 from qa.types import FileOutcome, Progress, SyncReport
-from qa.walk import RACY_NANOSECONDS, Found, Listing, content_hash, has_gone, signature, walk
+from qa.walk import RACY_NANOSECONDS, UPLOADS, Found, Listing, content_hash, has_gone, signature, walk
 
 GROUP_SENTENCES = 2048
 """Sentences that wait to be encoded together, over documents, so that batches hold texts of one length."""
@@ -61,6 +61,7 @@ class _Run:
     encoder: Callable[[], Encoder]
     on_progress: OnProgress
     save: Callable[[], None]
+    own: Path  # the library's folder
     known: dict[Path, FileRow]
     seen: set[Path] = field(default_factory=set)
     gone: dict[Path, FileRow] = field(default_factory=dict)
@@ -111,13 +112,14 @@ def sync(
     Documents are written one transaction each, deletions last, so that a moved file keeps what was encoded. `save` is
     called whenever many passages were written: indexes saved then take no memory, and who asks meanwhile finds them.
     """
-    walked = [walk(path, leave_out=folder) for path in paths]
+    own = folder.resolve()
+    walked = [walk(path, leave_out=own) for path in paths]
     places = [path for one in walked for path in ([one.root] if one.whole else [file.path for file in one.files])]
     few = len(places) <= FEW_PATHS
     rows = [row for path in places for row in store.files_below(path)] if few else store.files()
     roots = [*map(Path, store.roots()), *(listing.root for listing in walked if listing.whole)]
-    listings = [_rerooted(listing, roots) for listing in walked]
-    run = _Run(store, encoder, on_progress, save, {Path(row.root, row.source): row for row in rows})
+    listings = [_rerooted(listing, roots, own / UPLOADS) for listing in walked]
+    run = _Run(store, encoder, on_progress, save, own, {Path(row.root, row.source): row for row in rows})
     for listing in listings:
         _compare(run, listing)
     run.bytes_total = sum(job.row.bytes for job in run.jobs)
@@ -165,8 +167,13 @@ def encode_missing(store: Store, encoder: Encoder, texts: Iterable[str], on_batc
     return len(missing)
 
 
-def _rerooted(listing: Listing, roots: Sequence[Path]) -> Listing:
-    """The listing with sources from the outermost folder that was indexed, so that a file keeps one name."""
+def _rerooted(listing: Listing, roots: Sequence[Path], uploads: Path) -> Listing:
+    """The listing with sources from the outermost folder that was indexed, so that a file keeps one name.
+
+    The library's own folder can lie in one of them; its uploads are named from where they are kept all the same.
+    """
+    if listing.root.is_relative_to(uploads):
+        roots = [uploads]
     outer = min(
         (root for root in roots if listing.root.is_relative_to(root)), key=lambda root: len(root.parts), default=None
     )
@@ -181,10 +188,12 @@ def _compare(run: _Run, listing: Listing) -> None:
     """Find what is new, what may have changed, and what has gone."""
     present = {found.path for found in listing.files}
     if listing.whole:
+        left_out = not listing.root.is_relative_to(run.own)  # the library's own folder, if it is below
         run.gone |= {
             path: row
             for path, row in run.known.items()
             if path.is_relative_to(listing.root)
+            and not (left_out and path.is_relative_to(run.own))
             and path not in present
             and not any(map(path.is_relative_to, listing.unread))
         }

@@ -12,6 +12,8 @@ from pathlib import Path
 from qa.errors import QAError, ReadError
 from qa.readers import kind_of
 
+UPLOADS = "uploads"
+"""The folder in a library's own where files are kept that came through the page."""
 RACY_NANOSECONDS = 2_000_000_000
 """A file changed this shortly before it was read could change again within one tick of its clock."""
 

@@ -6,7 +6,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ import uvicorn
 from embeddings import Encoder
 from qa import Library
 from qa.page.server import build_app
+from qa.page.site import Settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
@@ -93,11 +94,13 @@ def make_library(folder: Path, encoder: Encoder) -> Library:
 
 
 @contextmanager
-def serving(library: Library) -> Iterator[str]:
-    """The page of a library over HTTP; gives its address."""
+def serving(library: Library | Mapping[str, Library], settings: Settings | None = None) -> Iterator[str]:
+    """The page of a library, or of several by name, over HTTP; gives its address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-        config = uvicorn.Config(build_app(library), log_level="error", ws="none", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            build_app(library, settings=settings), log_level="error", ws="none", timeout_graceful_shutdown=1
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -5,23 +5,33 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from typing import Self
 
 from qa import Library
 from qa.errors import QAError, QuestionError
+from qa.history import HistoryError
 from qa.page import context, render
+from qa.page.site import Site
+from qa.page.suggestions import suggestions
 from qa.types import Answer, Turn
 
 MOST_EXCHANGES = 50
 """Exchanges kept on the page; older ones scroll out of it."""
 PAUSE = 0.06
 """Seconds between two sentences of an answer, so that the eye can follow."""
+_LOOK = 0.1
+"""Seconds after which one who waits for an answer may have given up."""
+AT_ONCE = 16
+"""Questions answered at once; most of them pause between two sentences, so that with 4 a third of the answers came."""
+_pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="refdesk-ask")
 PASSAGES = (3, 5, 10, 20)
 """How many passages a visitor may ask for."""
 WEIGHTS = {"both": None, "meaning": 1.0, "words": 0.0}
 """How passages are found, as the weight of the cosine; None for the one chosen by language."""
-_LONGEST_SCOPE, _LONGEST_SOURCE = 200_000, 1_000
+_LONGEST_SCOPE, _LONGEST_SOURCE, _LONGEST_ID = 200_000, 1_000, 100
 _BUG = "Something went wrong on the page's side; the terminal that runs Refdesk shows what."
 
 
@@ -40,21 +50,72 @@ class Scope:
             said = json.loads(text) if isinstance(text, str) and len(text) <= _LONGEST_SCOPE else {}
             sources = tuple(str(source)[:_LONGEST_SOURCE] for source in said.get("sources", ()))
             k, by = said.get("k", 5), said.get("by", "both")
+            return cls(sources, k if k in PASSAGES else 5, by if by in WEIGHTS else "both")
         except (ValueError, AttributeError, TypeError, RecursionError):
             return cls()
-        return cls(sources, k if k in PASSAGES else 5, by if by in WEIGHTS else "both")
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question and what was answered, as it is shown. `id` is the one in the history, if there is one.
+
+    `number` counts in the conversation, so that the page can name one; `turn` is None where nothing could be asked.
+    """
+
+    number: int
+    html: str
+    turn: Turn | None = None
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A conversation: its exchanges as they are shown, and its turns as the library wants them."""
+    """A conversation as one visitor sees it. `id` is the one in the history, empty while it is not there."""
 
-    exchanges: tuple[str, ...] = ()
-    turns: tuple[Turn, ...] = ()
+    exchanges: tuple[Exchange, ...] = ()
+    id: str = ""
 
-    def after(self, exchange: str, *turns: Turn) -> Chat:
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """Its earlier questions, as the library wants them."""
+        return tuple(exchange.turn for exchange in self.exchanges if exchange.turn is not None)
+
+    @property
+    def next(self) -> int:
+        """The number of the next exchange."""
+        return self.exchanges[-1].number + 1 if self.exchanges else 1
+
+    def after(self, exchange: Exchange) -> Chat:
         """The conversation with one more exchange."""
-        return Chat((*self.exchanges, exchange)[-MOST_EXCHANGES:], (*self.turns, *turns)[-MOST_EXCHANGES:])
+        return replace(self, exchanges=(*self.exchanges, exchange)[-MOST_EXCHANGES:])
+
+    def before(self, number: int) -> Chat:
+        """The conversation as it was before an exchange."""
+        return replace(self, exchanges=tuple(one for one in self.exchanges if one.number < number))
+
+
+@dataclass(slots=True)
+class Turnstile:
+    """Which question of a visitor's page is the current one; one that is given up, or overtaken, says no more.
+
+    Gradio cannot end a call that is under way, and lets a page ask nothing new until it has ended.
+    """
+
+    current: int = 0
+    given_up: int = 0
+
+    def enter(self) -> int:
+        """A new question is the current one; returns its number."""
+        self.current += 1
+        return self.current
+
+    def give_up(self) -> None:
+        """Nobody waits for the current question any more."""
+        self.given_up = self.current
+
+    def leave(self) -> None:
+        """The conversation is another one now."""
+        self.current += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +137,34 @@ class Opening:
     shelf: str
 
 
-def opening(library: Library) -> Opening:
-    """The page before the first question, for the library as it is now."""
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A question asked anew in the place of an earlier one, which goes with all that followed.
+
+    `alone` searches its words as they are, without the earlier questions.
+    """
+
+    number: int
+    question: str
+    alone: bool = False
+
+    @classmethod
+    def of(cls, said: object) -> Self | None:
+        """What the browser says, which can be anything; None where it makes no sense."""
+        if not isinstance(said, dict):
+            return None
+        number, question = said.get("number"), said.get("question")
+        if not isinstance(number, int) or not isinstance(question, str):
+            return None
+        return cls(number, question, said.get("alone") is True)
+
+
+def opening(site: Site, *, suggest: bool = True) -> Opening:
+    """The page before the first question, for the library as it is now; to `suggest` questions loads its encoder."""
+    library = site.library
     documents = library.documents()
-    return Opening(render.brand(_size(library)), render.welcome(documents), render.shelf(documents))
+    suggested = suggestions(library) if suggest else ()
+    return Opening(render.brand(_size(library)), render.welcome(documents, suggested), render.shelf(documents))
 
 
 def fresh() -> Step:
@@ -87,55 +172,133 @@ def fresh() -> Step:
     return Step(render.transcript(()), "", None, Chat())
 
 
-def ask(library: Library, question: str, chat: Chat, scope: Scope = Scope()) -> Iterator[Step]:
-    """Answer a question of a conversation: first that it was heard, then the answer's sentences, then its sources."""
+def load(site: Site, owner: str, conversation: object) -> Step:
+    """A conversation from the history; an empty one where it is not there (any more) or somebody else's."""
+    kept = None
+    if site.history is not None and isinstance(conversation, str) and len(conversation) <= _LONGEST_ID:
+        with suppress(HistoryError):
+            kept = site.history.conversation(owner, conversation)
+    if kept is None:
+        return replace(fresh(), transcript=_shown(Chat(), notice="That conversation is not here (any more)."))
+    size = _size(site.library)
+    chat = Chat(id=kept.id)
+    for one in kept.exchanges:
+        html = _html(one.answer, size, chat.next, one.id, rating=one.rating)
+        chat = chat.after(Exchange(chat.next, html, one.answer.turn(), one.id))
+    panel = render.sources(kept.exchanges[-1].answer) if kept.exchanges else ""
+    return Step(_shown(chat), panel, None, chat)
+
+
+def ask(
+    site: Site,
+    owner: str,
+    question: str,
+    chat: Chat,
+    scope: Scope,
+    turnstile: Turnstile,
+    again: Again | None = None,
+) -> Iterator[Step]:
+    """Answer a question of a conversation: first that it was heard, then the answer's sentences, then its sources.
+
+    With `again` it takes the place of an earlier one, which goes with all that followed when the answer is there.
+    """
+    number = turnstile.enter()
+    for step in _asking(site, owner, question, chat, scope, again):
+        if turnstile.current != number:
+            return
+        if turnstile.given_up == number:
+            yield Step(_shown(chat, notice="Stopped. Your question is back in the box."))
+            return
+        if step is not None:
+            yield step
+
+
+def _asking(
+    site: Site, owner: str, question: str, chat: Chat, scope: Scope, again: Again | None
+) -> Iterator[Step | None]:
+    """The steps of `ask`, with None now and then while there is none."""
+    replaced = ""
+    if again is not None:
+        replaced = next((one.id for one in chat.exchanges if one.number == again.number), "")
+        chat = chat.before(again.number)
+    library = site.library
     asked = question.strip().encode("utf-8", "replace").decode()
     if not asked:
-        yield Step(render.transcript(chat.exchanges, "Type a question first."))
+        yield Step(_shown(chat, notice="Type a question first."))
         return
-    size = _size(library)
-    yield Step(_with(chat, render.exchange(asked, render.searching(size), busy=True)), question="")
+    size, number = _size(library), chat.next
+    yield Step(_with(chat, render.exchange(asked, render.searching(size), number, busy=True)), question="")
+    turns = () if again is not None and again.alone else chat.turns
+
+    def answered() -> Answer:
+        with site.asking(asked):
+            sources, weight = scope.sources or None, WEIGHTS[scope.by]
+            return library.ask(asked, turns=turns, k=scope.k, sources=sources, dense_weight=weight)
+
+    answer = _pool.submit(answered)
+    while not wait([answer], timeout=_LOOK).done:
+        yield None
     try:
-        given = library.ask(
-            asked,
-            turns=chat.turns,
-            k=scope.k,
-            sources=scope.sources or None,
-            dense_weight=WEIGHTS[scope.by],
-        )
+        given = answer.result()
     except QuestionError as error:
-        yield Step(render.transcript(chat.exchanges, str(error)), question=question)
+        yield Step(_shown(chat, notice=str(error)), question=question)
     except QAError as error:
-        failed = chat.after(render.exchange(asked, render.failure(str(error))))
-        yield Step(render.transcript(failed.exchanges), chat=failed)
+        html = render.exchange(asked, render.failure(str(error)), number)
+        failed = chat.after(Exchange(number, html))
+        yield Step(_shown(failed), chat=failed)
     except Exception:
-        yield Step(_with(chat, render.exchange(asked, render.failure(_BUG))))
+        yield Step(_with(chat, render.exchange(asked, render.failure(_BUG), number)))
         raise
     else:
-        yield from _telling(given, size, chat)
+        yield from _telling(site, owner, given, scope, chat, replaced)
 
 
-def open_citation(library: Library, reference: object, sequence: object) -> str:
+def open_citation(site: Site, reference: object, sequence: object) -> str:
     """The document of a citation that was clicked. What comes from the browser can be anything."""
     number = sequence if isinstance(sequence, int) and 0 <= sequence < 2**53 else 0
-    if not isinstance(reference, str) or len(reference) > 100:
+    if not isinstance(reference, str) or len(reference) > _LONGEST_ID:
         return context.unavailable("this is not a citation of this library", number)
     try:
-        return context.document(library.open_citation(reference), number)
+        return context.document(site.library.open_citation(reference), number, originals=site.settings.originals)
     except QAError as error:
         return context.unavailable(str(error), number)
 
 
-def _telling(given: Answer, size: int, chat: Chat) -> Iterator[Step]:
+def _telling(site: Site, owner: str, given: Answer, scope: Scope, chat: Chat, replaced: str) -> Iterator[Step | None]:
+    size, number = _size(site.library), chat.next
     for shown in range(1, len(given.sentences)):
-        yield Step(_with(chat, render.exchange(given.question, render.answer(given, size, shown), busy=True)))
+        html = render.exchange(given.question, render.answer(given, size, shown), number, busy=True)
+        yield Step(_with(chat, html))
         time.sleep(PAUSE)
-    told = chat.after(render.exchange(given.question, render.answer(given, size)), given.turn())
-    yield Step(render.transcript(told.exchanges), render.sources(given), chat=told)
+    yield None
+    conversation, kept = _keep(site, owner, given, scope, chat.id, replaced)
+    exchange = Exchange(number, _html(given, size, number, kept), given.turn(), kept)
+    told = replace(chat.after(exchange), id=conversation)
+    yield Step(_shown(told), render.sources(given), chat=told)
 
 
-def _with(chat: Chat, exchange: str) -> str:
-    return render.transcript(chat.after(exchange).exchanges)
+def _keep(site: Site, owner: str, given: Answer, scope: Scope, conversation: str, replaced: str) -> tuple[str, str]:
+    """Put an answer into the history; its ids there. An answer that cannot be kept is shown all the same."""
+    if site.history is None or not owner:
+        return conversation, ""
+    with suppress(HistoryError):  # a damaged file, or a full disk: the list of conversations says which
+        if replaced:
+            site.history.replace_from(owner, conversation, replaced)
+        return site.history.add(owner, conversation, given, asdict(scope))
+    return conversation, ""
+
+
+def _html(given: Answer, size: int, number: int, kept: str, *, rating: int = 0) -> str:
+    body = render.answer(given, size) + render.actions(given, kept, rating)
+    return render.exchange(given.question, body, number, kept)
+
+
+def _shown(chat: Chat, notice: str = "") -> str:
+    return render.transcript([one.html for one in chat.exchanges], notice, chat.id)
+
+
+def _with(chat: Chat, html: str) -> str:
+    return _shown(chat.after(Exchange(chat.next, html)))
 
 
 def _size(library: Library) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -16,20 +15,21 @@ AROUND_CHARACTERS = 15_000
 LONGEST_MARK = 20_000
 """Characters of a quote that are shown; a longer one is the document, not a sentence of it."""
 
-_HASHES = re.compile(r"#{1,6}\s+")
 
+def document(context: Context, sequence: int = 0, *, originals: bool = False) -> str:
+    """The document around a citation, with a head that says what it is.
 
-def document(context: Context, sequence: int = 0) -> str:
-    """The document around a citation, with a head that says what it is. `sequence` tells the page which click this
-    answers."""
+    `sequence` tells the page which click this answers; with `originals` the file itself can be had.
+    """
     citation = context.citation
     low, high = window(context)
     before = len(context.document.text[:low].strip())
     after = len(context.document.text[high:].strip())
     return (
-        f'<article class="rd-document" data-sequence="{int(sequence)}" aria-label="Document">{_head()}'
+        f'<article class="rd-document" data-sequence="{int(sequence)}" data-opened="{escape(citation.id)}" '
+        f'aria-label="Document">{_head(_STEPS)}'
         f'<div class="rd-about"><h2>{name(citation.title)}</h2>'
-        f'<p class="rd-place">{place(citation)}</p>{also(citation)}</div>'
+        f'<p class="rd-place">{place(citation)}</p>{also(citation)}{_views(context, originals=originals)}</div>'
         f'<div class="rd-text">{_hidden(before)}{"".join(_blocks(context, low, high))}{_hidden(after)}</div></article>'
     )
 
@@ -54,9 +54,33 @@ def window(context: Context) -> tuple[int, int]:
     return max(low, start - AROUND_CHARACTERS), min(high, end + AROUND_CHARACTERS)
 
 
-def _head() -> str:
+_STEPS = (
+    '<span class="rd-steps">'
+    '<button type="button" class="rd-step" data-step="-1" aria-label="Previous citation"></button>'
+    '<span class="rd-step-at"></span>'
+    '<button type="button" class="rd-step" data-step="1" aria-label="Next citation"></button></span>'
+)
+
+
+def _views(context: Context, *, originals: bool) -> str:
+    """The switch between a PDF's text and its page as a picture, and the link to the file itself."""
+    reference, parts = escape(context.citation.id), []
+    if context.document.kind == "pdf" and context.citation.page is not None:
+        buttons = "".join(
+            f'<button type="button" class="rd-view" data-show="{value}" aria-pressed="{pressed}">{label}</button>'
+            for value, label, pressed in (("text", "Text", "true"), ("page", "Page", "false"))
+        )
+        parts.append(
+            f'<span class="rd-views" data-picture="{reference}" role="group" aria-label="Show">{buttons}</span>'
+        )
+    if originals:
+        parts.append(f'<a class="rd-original" href="api/citations/{reference}/original" download>Download the file</a>')
+    return f'<p class="rd-about-tools">{"".join(parts)}</p>' if parts else ""
+
+
+def _head(steps: str = "") -> str:
     return (
-        '<header class="rd-head"><button type="button" class="rd-back" data-act="back">Sources</button>'
+        f'<header class="rd-head"><button type="button" class="rd-back" data-act="back">Sources</button>{steps}'
         '<button type="button" class="rd-close" data-act="close" aria-label="Close"></button></header>'
     )
 
@@ -101,13 +125,10 @@ def _marked(context: Context, block: Block) -> str:
 
 
 def _words(context: Context, block: Block, start: int, end: int) -> str:
-    """A part of a block outside the mark. Words are left as they are; a heading's hashes are only made quiet."""
+    """A part of a block outside the mark. Words are left as they are."""
     text = context.document.text
     if block.kind in ("code", "table", "list"):
         return escape(text[start:end])
-    hashes = _HASHES.match(text, start, end) if block.kind == "heading" and start == block.start else None
-    if hashes:
-        return f'<span class="rd-syntax">{escape(hashes[0])}</span>{flow(text, hashes.end(), end)}'
     return flow(text, start, end)
 
 

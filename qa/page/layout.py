@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from qa.page import chat, evaluation
-from qa.page.site import Site
+from qa.page import api, chat, evaluation, render
+from qa.page.site import Site, owner_of
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -19,7 +19,7 @@ _ICON = (
     "<path d='M8 9h16M8 23h10' stroke='#cfc9bf' stroke-width='2.5' stroke-linecap='round'/>"
     "<rect x='6.5' y='13' width='19' height='6' rx='2' fill='#ffe697'/></svg>"
 )
-_PARTS = ("page", "evaluation", "documents", "history")
+_PARTS = ("page", "asking", "evaluation", "documents", "history")
 """Parts of the page, each with a style sheet and a script; the script is the body of a function of its gr.HTML."""
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -52,9 +52,8 @@ def build(site: Site) -> "gr.Blocks":
     """The page for a library. Each visitor's conversation is in a state of its own."""
     import gradio as gr
 
-    library = site.library
     scripts = {part: _file(f"{part}.js") for part in _PARTS}
-    start, empty = chat.opening(library), chat.fresh()
+    start, empty = chat.opening(site, suggest=False), chat.fresh()
 
     def html(value: str | None, elem_id: str, js_on_load: str | None = None) -> gr.HTML:
         return gr.HTML(value, elem_id=elem_id, apply_default_css=False, js_on_load=js_on_load)
@@ -63,19 +62,23 @@ def build(site: Site) -> "gr.Blocks":
     with gr.Blocks(
         title="Refdesk", fill_height=True, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86400)
     ) as page:
-        state = gr.State(chat.Chat())
+        state, turnstile = gr.State(chat.Chat()), gr.State(chat.Turnstile())
         with gr.Column(elem_id="rd-page"):
             with gr.Row(elem_id="rd-bar"):
+                html(render.menu(), "rd-menu")
                 brand = html(start.brand, "rd-name")
                 anew = gr.Button("New chat", elem_id="rd-new", size="sm", min_width=0)
                 gr.Button("Documents", elem_id="rd-shelves", size="sm", min_width=0)
-                gr.Button("Evaluate", elem_id="rd-evaluate", size="sm", min_width=0)
             with gr.Row(elem_id="rd-main"):
                 with gr.Column(elem_id="rd-nav"):
+                    gr.Button("Evaluate", elem_id="rd-evaluate", size="sm", min_width=0)
+                    if site.libraries or site.logout:
+                        html(render.foot(site.libraries, site.name, site.logout), "rd-foot")
                     html(None, "rd-history", scripts["history"])
                 with gr.Column(elem_id="rd-left"):
                     welcome = html(start.welcome, "rd-start")
                     transcript = html(empty.transcript, "rd-transcript")
+                    line = html(render.scope_line(), "rd-scope", scripts["asking"])
                     box = gr.Textbox(
                         label="Question",
                         show_label=False,
@@ -100,36 +103,73 @@ def build(site: Site) -> "gr.Blocks":
         about = [brand, welcome, shelf]
         parts = [transcript, panel, box, state]
 
+        def said(event: gr.EventData) -> dict[str, Any]:
+            return event._data if isinstance(event._data, dict) else {}
+
         def shown(step: chat.Step) -> list[Any]:
             values = (step.transcript, step.panel, step.question, step.chat)
             return [gr.skip() if value is None else value for value in values]
 
-        def on_ask(question: str, conversation: chat.Chat, asked_with: str) -> Iterator[list[Any]]:
-            for step in chat.ask(library, question or "", conversation, chat.Scope.of(asked_with)):
+        def owner(request: gr.Request) -> str:
+            return owner_of(request.request.scope) if request.request is not None else ""
+
+        def on_ask(
+            question: str,
+            conversation: chat.Chat,
+            asked_with: str,
+            turns: chat.Turnstile,
+            request: gr.Request,
+        ) -> Iterator[list[Any]]:
+            asked = chat.Scope.of(asked_with)
+            for step in chat.ask(site, owner(request), question or "", conversation, asked, turns):
                 yield shown(step)
 
+        def on_again(
+            conversation: chat.Chat,
+            asked_with: str,
+            turns: chat.Turnstile,
+            event: gr.EventData,
+            request: gr.Request,
+        ) -> Iterator[list[Any]]:
+            wanted, asked = chat.Again.of(said(event)), chat.Scope.of(asked_with)
+            if wanted is not None:
+                for step in chat.ask(site, owner(request), wanted.question, conversation, asked, turns, wanted):
+                    yield shown(step)
+
+        def on_stop(turns: chat.Turnstile) -> None:
+            turns.give_up()
+
         def on_load() -> list[str]:
-            now = chat.opening(library)
+            now = chat.opening(site)
             return [now.brand, now.welcome, now.shelf]
 
-        def on_anew() -> list[Any]:
+        def on_anew(turns: chat.Turnstile) -> list[Any]:
+            turns.leave()
             return [*shown(chat.fresh()), *on_load()]
 
-        def on_cite(event: gr.EventData) -> str:
-            data = event._data if isinstance(event._data, dict) else {}
-            return chat.open_citation(library, data.get("id"), data.get("sequence"))
+        def on_open(turns: chat.Turnstile, event: gr.EventData, request: gr.Request) -> list[Any]:
+            turns.leave()
+            return shown(chat.load(site, owner(request), said(event).get("id")))
 
-        asked = box.submit(
+        def on_cite(event: gr.EventData) -> str:
+            return chat.open_citation(site, said(event).get("id"), said(event).get("sequence"))
+
+        asking: dict[str, Any] = {"concurrency_limit": chat.AT_ONCE, "concurrency_id": "ask", **_QUIET}
+        scoped = "JSON.stringify(refdesk.scope)"
+        box.submit(
             on_ask,
-            [box, state, scope],
+            [box, state, scope, turnstile],
             parts,
-            js="(question, state) => [question, state, JSON.stringify(refdesk.scope)]",
-            concurrency_limit=4,
-            concurrency_id="ask",
-            **_QUIET,
+            js=f"(question, state) => [question, state, {scoped}, null]",
+            **asking,
         )
-        anew.click(on_anew, None, [*parts, *about], cancels=[asked], **_QUIET)
+        line.again(on_again, [state, scope, turnstile], parts, js=f"(state) => [state, {scoped}, null]", **asking)
+        line.stop(on_stop, turnstile, None, **_QUIET)
+        line.open(on_open, turnstile, parts, **_QUIET)
+        anew.click(on_anew, turnstile, [*parts, *about], **_QUIET)
         page.load(on_load, None, about, **_QUIET)
+        line.renew(on_load, None, about, **_QUIET)
         reader.nudge(lambda: None, None, None, trigger_mode="multiple", concurrency_limit=None, **_QUIET)
         reader.cite(on_cite, None, reader, trigger_mode="multiple", concurrency_limit=4, **_QUIET)
+        api.offer(site)
     return page

@@ -28,12 +28,15 @@ function awaitResult() {
   waiting = setInterval(() => (left-- ? trigger("nudge") : clearInterval(waiting)), PATIENCE);
 }
 
+refdesk.awaitResult = awaitResult;
+
 function resultCame() {
   clearInterval(waiting);
 }
 
 function show(link) {
   opener = link;
+  among = link.closest("#rd-reader") ? among : link.closest(".rd-nearest, #rd-panel") || document.getElementById("rd-panel");
   sequence += 1;
   trigger("cite", { id: link.dataset.cite, sequence });
   awaitResult();
@@ -60,6 +63,9 @@ watch("value", () => {
   setSheet(true);
   if (refdesk.view !== "chat")
     shown.querySelector(".rd-back").textContent = "Documents"; // what the panel holds beside an evaluation
+  setSteps(shown);
+  const views = shown.querySelector(".rd-views");
+  if (views) loadPicture(shown, views);
   requestAnimationFrame(() => {
     const target = element.querySelector("#rd-mark, [role=alert]");
     if (!target) return;
@@ -81,6 +87,9 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-cite]");
   const button = event.target.closest("[data-act]");
   const card = event.target.closest(".rd-card");
+  const pressed = event.target.closest("[data-step], [data-show]");
+  if (pressed?.dataset.step) step(pressed);
+  if (pressed?.dataset.show) showView(pressed.closest(".rd-document"), pressed.dataset.show);
   if (link) {
     event.preventDefault();
     show(link);
@@ -108,6 +117,112 @@ document.addEventListener("keydown", (event) => {
   if (main.classList.contains("rd-reading")) leave({ wholly: false });
   else if (phone.matches && main.classList.contains("rd-sheet")) leave({ wholly: true });
 });
+
+// The citation before or after the one that is open, in the order of the cards it was opened among.
+let among = null;
+
+function order() {
+  const links = (among?.isConnected ? among : side).querySelectorAll("a.rd-number[data-cite], a.rd-title[data-cite]");
+  return [...new Map([...links].map((link) => [link.dataset.cite, link])).values()];
+}
+
+function setSteps(shown) {
+  const links = order();
+  const at = links.findIndex((link) => link.dataset.cite === shown.dataset.opened);
+  const steps = shown.querySelector(".rd-steps");
+  if (!steps) return;
+  steps.hidden = at < 0 || links.length < 2;
+  steps.querySelector(".rd-step-at").textContent = `${at + 1} of ${links.length}`;
+  for (const button of steps.querySelectorAll(".rd-step"))
+    button.disabled = !links[at + Number(button.dataset.step)];
+}
+
+function step(button) {
+  const links = order();
+  const at = links.findIndex((link) => link.dataset.cite === element.querySelector(".rd-document").dataset.opened);
+  const next = links[at + Number(button.dataset.step)];
+  if (next) show(next);
+}
+
+// A PDF's page as a picture. It comes by itself unless somebody has begun to read the text.
+async function loadPicture(shown, views) {
+  const id = encodeURIComponent(views.dataset.picture);
+  const pane = shown;
+  let touched = false;
+  const touch = () => (touched = true);
+  for (const kind of ["wheel", "pointerdown", "keydown"]) pane.addEventListener(kind, touch, { once: true });
+  try {
+    const width = Math.min(1600, Math.round(pane.clientWidth * Math.min(devicePixelRatio, 2)));
+    const page = await refdesk.api(`citations/${id}/page.json?width=${width}`);
+    const picture = new Image();
+    picture.className = "rd-picture";
+    picture.tabIndex = -1;
+    picture.alt = page.boxes.length
+      ? `Page ${page.page} of ${page.pages}, the quoted words boxed`
+      : `Page ${page.page} of ${page.pages}; the quoted words could not be located on it`;
+    picture.src = `api/citations/${id}/page.png?width=${width}`;
+    await picture.decode();
+    if (!pane.isConnected) return;
+    pane.querySelector(".rd-text").before(picture);
+    views.hidden = false;
+    if (page.boxes.length && !touched) showView(pane, "page");
+    picture.dataset.top = page.boxes.length ? Math.min(...page.boxes.map((box) => box[1])) : 0;
+  } catch {
+    views.remove(); // the text is there; what keeps the picture away is nothing the reader can change
+  }
+}
+
+function showView(pane, view) {
+  pane.dataset.view = view;
+  for (const button of pane.querySelectorAll("[data-show]"))
+    button.setAttribute("aria-pressed", String(button.dataset.show === view));
+  const target = view === "page" ? pane.querySelector(".rd-picture") : pane.querySelector("#rd-mark");
+  const top = view === "page" ? target.offsetTop + target.offsetHeight * Number(target.dataset.top || 0) : target.offsetTop;
+  const about = pane.querySelector(".rd-about");
+  pane.scrollTop = Math.max(0, top - about.offsetTop - about.offsetHeight - 60);
+  target.focus({ preventScroll: true });
+}
+
+// What a marker stands for, without leaving the answer.
+const peek = document.createElement("div");
+peek.id = "rd-peek";
+peek.hidden = true;
+peek.setAttribute("aria-hidden", "true");
+document.getElementById("rd-page").append(peek);
+let peeking = null;
+
+function showPeek(marker) {
+  const card = side.querySelector(`#rd-panel .rd-card[data-cite~="${CSS.escape(marker.dataset.cite)}"]`);
+  if (!card) return;
+  const quote = card.querySelector(`mark[data-cite="${CSS.escape(marker.dataset.cite)}"]`);
+  peek.replaceChildren(card.querySelector(".rd-title").cloneNode(true), card.querySelector(".rd-place").cloneNode(true));
+  peek.firstChild.removeAttribute("href");
+  if (quote) {
+    const said = document.createElement("p");
+    said.dir = "auto";
+    said.textContent = quote.textContent.length > 280 ? `${quote.textContent.slice(0, 280)}…` : quote.textContent;
+    peek.append(said);
+  }
+  peek.hidden = false;
+  const at = marker.getBoundingClientRect();
+  const left = Math.min(Math.max(12, at.left - 20), innerWidth - peek.offsetWidth - 12);
+  const above = at.top - peek.offsetHeight - 8;
+  peek.style.left = `${left}px`;
+  peek.style.top = `${above > 8 ? above : at.bottom + 8}px`;
+}
+
+function hidePeek() {
+  clearTimeout(peeking);
+  peek.hidden = true;
+}
+
+for (const kind of ["mouseover", "focusin"])
+  document.addEventListener(kind, (event) => {
+    const marker = event.target.closest?.(".rd-marker");
+    hidePeek();
+    if (marker && !phone.matches) peeking = setTimeout(showPeek, 220, marker);
+  });
+for (const kind of ["click", "keydown", "wheel"]) document.addEventListener(kind, hidePeek, { passive: true });
 
 // A marker and its card light up together.
 function light(event) {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from qa import as_text
 from qa.escape import escape, name, plain
 from qa.types import Answer, AnswerSentence, Citation, DocumentInfo, Hit, Passage, Strength
 
@@ -18,6 +19,7 @@ NAMES_SHOWN = 200
 """Documents named in the list of what the library holds."""
 SOURCES_NAMED = 3
 """Other files named on a card, where several hold the same words."""
+_HASHES = re.compile(r"#{1,6} +")
 _LINE_FULL = 45  # a shorter line was ended on purpose (verse, address, list), a longer one by the page's width
 _LINE_LONG = 120  # one longer still was never wrapped, so that its end is a paragraph's
 
@@ -38,22 +40,33 @@ def brand(documents: int) -> str:
     return f'<h1 class="rd-brand">Ref<span>desk</span></h1><p class="rd-held">{held}</p>'
 
 
-def welcome(documents: Sequence[DocumentInfo]) -> str:
-    """What stands where the conversation will be."""
+def welcome(documents: Sequence[DocumentInfo], suggested: Sequence[str] = ()) -> str:
+    """What stands where the conversation will be, with questions to start with."""
     held = list(_by_document(documents))
     if not held:
         return (
             '<div class="rd-welcome"><h2>The library is empty</h2>'
-            "<p>Add a folder of documents, then reload this page:</p>"
-            "<pre><code>refdesk index FOLDER</code></pre></div>"
+            "<p>Add files here, or index a folder where Refdesk runs:</p>"
+            '<p class="rd-first"><button type="button" class="rd-button" data-act="documents">Add documents</button>'
+            "<code>refdesk index FOLDER</code></p></div>"
         )
     first = "".join(f"<li>{name(files[0].source)}</li>" for files in held[:3])
     more = f"<li>and {len(held) - 3:,} more</li>" if len(held) > 3 else ""
     return (
         '<div class="rd-welcome"><h2>Ask your documents</h2>'
         "<p>Answers are their own sentences, word for word. Every number opens the place where the words stand.</p>"
-        f'<ul class="rd-some" aria-label="Documents">{first}{more}</ul></div>'
+        f'<ul class="rd-some" aria-label="Documents">{first}{more}</ul>{_suggested(suggested)}</div>'
     )
+
+
+def _suggested(questions: Sequence[str]) -> str:
+    if not questions:
+        return ""
+    cards = "".join(
+        f'<li><button type="button" class="rd-suggestion" data-act="suggestion" dir="auto">{escape(one)}</button></li>'
+        for one in questions
+    )
+    return f'<ul class="rd-suggestions" aria-label="Questions to start with">{cards}</ul>'
 
 
 def shelf(documents: Sequence[DocumentInfo]) -> str:
@@ -101,28 +114,105 @@ def _panel(heading: str, body: str, *, aside: str = "") -> str:
     )
 
 
+# Around the question box
+
+
+def menu() -> str:
+    """The button for the list of conversations."""
+    name_ = 'aria-label="Conversations" aria-expanded="true"'
+    return f'<button type="button" class="rd-burger" data-act="menu" {name_}></button>'
+
+
+def foot(libraries: Sequence[tuple[str, str, str]], current: str, logout: str) -> str:
+    """Below the list of conversations: the other libraries as (name, title, URL), and the way out."""
+    links = "".join(
+        f'<li><a href="{escape(url)}"{_CURRENT if one == current else ""}>{name(title)}</a></li>'
+        for one, title, url in libraries
+    )
+    shelves = f'<h2 class="rd-foot-head">Libraries</h2><ul>{links}</ul>' if links else ""
+    leave = f'<form method="post" action="{escape(logout)}"><button class="rd-link">Log out</button></form>'
+    return f'<nav class="rd-foot" aria-label="Libraries">{shelves}{leave if logout else ""}</nav>'
+
+
+_CURRENT = ' aria-current="page"'
+
+
+def scope_line() -> str:
+    """What the next question is asked with, above its box, and the choices."""
+    return (
+        '<div class="rd-scope-line"><span class="rd-chip" hidden>Only <bdi></bdi>'
+        '<button type="button" data-act="anywhere" aria-label="Search all documents again"></button></span>'
+        '<button type="button" class="rd-link" data-act="settings" aria-expanded="false" aria-controls="rd-settings">'
+        '</button></div><form id="rd-settings" hidden>'
+        f"{_choice('k', 'Passages', [(str(k), f'{k} passages') for k in (3, 5, 10, 20)])}"
+        f"{_choice('by', 'Found by', _BY)}"
+        '<button type="submit" class="rd-button">Done</button></form>'
+    )
+
+
+_BY = [("both", "By meaning and words"), ("meaning", "By meaning alone"), ("words", "By words alone")]
+
+
+def _choice(key: str, legend: str, values: Sequence[tuple[str, str]]) -> str:
+    options = "".join(
+        f'<label><input type="radio" name="{key}" value="{value}">{label}</label>' for value, label in values
+    )
+    return f"<fieldset><legend>{legend}</legend>{options}</fieldset>"
+
+
 # The conversation
 
 
-def transcript(exchanges: Sequence[str], notice: str = "") -> str:
-    """The conversation so far, with a line below it where something has to be said."""
+def transcript(exchanges: Sequence[str], notice: str = "", conversation: str = "") -> str:
+    """The conversation so far, with a line below it where something has to be said; `conversation` is its id."""
     said = f'<p class="rd-notice" role="status">{escape(sentence_case(notice))}</p>' if notice else ""
-    return f'<div class="rd-log" role="log" aria-label="Conversation">{"".join(exchanges)}{said}</div>'
-
-
-def exchange(question: str, body: str, *, busy: bool = False) -> str:
-    """A question and what was answered to it."""
-    spoken = '<span class="rd-hidden" dir="ltr">You asked: </span>'
     return (
-        f'<article class="rd-exchange" aria-busy="{"true" if busy else "false"}">'
-        f'<h2 class="rd-question" dir="auto">{spoken}{escape(question)}</h2>'
+        f'<div class="rd-log" role="log" aria-label="Conversation" data-conversation="{escape(conversation)}">'
+        f"{''.join(exchanges)}{said}</div>"
+    )
+
+
+def exchange(question: str, body: str, number: int = 0, kept: str = "", *, busy: bool = False) -> str:
+    """A question and what was answered to it: the `number`th of the conversation, `kept` its id in the history."""
+    spoken = '<span class="rd-hidden" dir="ltr">You asked: </span>'
+    edit = "" if busy else '<button type="button" class="rd-edit" data-act="edit" aria-label="Edit question"></button>'
+    return (
+        f'<article class="rd-exchange" aria-busy="{"true" if busy else "false"}" data-number="{number}" '
+        f'data-exchange="{escape(kept)}"><div class="rd-asked"><h2 class="rd-question" dir="auto">{spoken}'
+        f'<span class="rd-question-words">{escape(question)}</span></h2>{edit}</div>'
         f'<div class="rd-answer">{body}</div></article>'
     )
 
 
 def searching(documents: int) -> str:
     """What stands in an answer's place until it is there."""
-    return f'<p class="rd-searching">Searching {counted(documents, "document")}</p>'
+    return (
+        f'<p class="rd-searching"><span>Searching {counted(documents, "document")}</span>'
+        '<button type="button" class="rd-button rd-stop" data-act="stop">Stop</button></p>'
+    )
+
+
+def actions(given: Answer, kept: str = "", rating: int = 0) -> str:
+    """What can be done with an answer: copy it with its sources, ask again otherwise, rate it where it is `kept`."""
+    copies = "".join(
+        f'<button type="button" class="rd-action" data-copy="{form}">{label}</button>'
+        f'<template data-form="{form}">{escape(text)}</template>'
+        for form, label, text in (
+            ("text", "Copy with sources", as_text.plain(given)),
+            ("markdown", "As Markdown", as_text.markdown(given)),
+        )
+        if given.found
+    )
+    rate = ""
+    if kept:
+        buttons = "".join(
+            f'<button type="button" class="rd-thumb" data-rate="{value}" '
+            f'aria-pressed="{"true" if rating == value else "false"}" aria-label="{label}"></button>'
+            for value, label in ((1, "Good answer"), (-1, "Bad answer"))
+        )
+        rate = f'<div class="rd-rate" data-exchange="{escape(kept)}">{buttons}</div>'
+    again = '<button type="button" class="rd-action" data-act="again">Ask again…</button>'
+    return f'<div class="rd-actions">{copies}{again}{rate}</div>'
 
 
 def failure(message: str) -> str:
@@ -134,7 +224,11 @@ def answer(given: Answer, documents: int, sentences: int | None = None) -> str:
     """An answer, or its first `sentences` while it is being shown."""
     searched = ""
     if given.searched != given.question:
-        searched = f'<p class="rd-searched">Searched: <span dir="auto">{escape(given.searched)}</span></p>'
+        searched = (
+            '<p class="rd-searched">Searched: '
+            f'<span class="rd-searched-words" dir="auto">{escape(given.searched)}</span> '
+            '<button type="button" class="rd-link" data-act="search">Change</button></p>'
+        )
     if not given.found:
         return searched + _nothing(given, documents)
     numbers = numbered(given)
@@ -307,11 +401,19 @@ def flow(text: str, start: int = 0, end: int | None = None) -> str:
     end = len(text) if end is None else end
     parts: list[str] = []
     for found in re.compile(r"\n\s*\n|\n").finditer(text, start, end):
-        parts.append(escape(text[start : found.start()]))
+        parts.append(_line(text, start, found.start()))
         line = found.start() - text.rfind("\n", 0, found.start()) - 1
         if found[0].count("\n") > 1 or line > _LINE_LONG:
             parts.append('<span class="rd-gap">\n</span>')
         else:
             parts.append("<br>" if line < _LINE_FULL else "\n")
         start = found.end()
-    return "".join((*parts, escape(text[start:end])))
+    return "".join((*parts, _line(text, start, end)))
+
+
+def _line(text: str, start: int, end: int) -> str:
+    """A line of prose; the hashes of a heading are there, but quiet."""
+    hashes = _HASHES.match(text, start, end) if start == 0 or text[start - 1] == "\n" else None
+    if not hashes:
+        return escape(text[start:end])
+    return f'<span class="rd-syntax">{hashes[0]}</span>{escape(text[hashes.end() : end])}'

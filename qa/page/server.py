@@ -5,41 +5,198 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import re
 import shutil
+import signal
 import socket
 import sys
 import tempfile
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from qa import Library, QAError
-from qa.page import evaluation_routes
+from qa.history import History
+from qa.page import api, document_routes, evaluation_routes, history_routes, login, picture_routes
 from qa.page.evaluations import Evaluations
-from qa.page.guard import LONGEST_BODY, Guard
+from qa.page.guard import (
+    HEALTH,
+    ICON,
+    LOGIN,
+    LOGOUT,
+    LONGEST_BODY,
+    MANIFEST,
+    METRICS,
+    ROUTES,
+    Front,
+    Guard,
+    Rule,
+    is_loopback,
+)
+from qa.page.limits import PER_MINUTE, Limits
+from qa.page.log import Log
+from qa.page.login import Door
+from qa.page.scopes import OWNER
 from qa.page.site import Settings, Site
+from qa.page.watch import Observer, Watch
+from qa.uploads import Uploads
+from qa.users import Users
 
 if TYPE_CHECKING:
+    import uvicorn
     from fastapi import FastAPI
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import BaseRoute
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 _EVERYWHERE = ("0.0.0.0", "::", "")
-_CLOSING_SECONDS = 1
+CLOSING_SECONDS = 5
+"""How long the end of the server waits for answers in hand; the slowest measured takes two seconds."""
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+"""A library's part of the address, where several are served."""
+_ROOT = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_TAKEN = frozenset(route.split("/")[1] for route in (*ROUTES, "/metrics", "/login", "/logout", "/api", "/evaluations"))
 
 
-FEATURES = (evaluation_routes,)
+FEATURES = (evaluation_routes, document_routes, history_routes, api, picture_routes)
 """Modules with the RULES of their paths, and `routes(site)` to answer there."""
 
 
-def build_app(library: Library, *, settings: Settings | None = None) -> FastAPI:
-    """The page of a library as an application for an ASGI server.
+def build_app(library: Library | Mapping[str, Library], *, settings: Settings | None = None) -> FastAPI:
+    """The page of a library as an application for an ASGI server; of several, each below its name.
 
     Args:
-        library: an open library; it stays the caller's to close.
-        settings: how it is served; `host` may stand in a browser's address line.
+        library: an open library, or several by name; they stay the caller's to close.
+        settings: how they are served; `host` may stand in a browser's address line.
+
+    Raises:
+        QAError: a name or a setting cannot be used.
     """
+    from starlette.routing import Route
+
+    settings = checked(settings or Settings())
+    libraries = {"": library} if isinstance(library, Library) else dict(library)
+    several = () if isinstance(library, Library) else tuple(libraries)
+    check_names(several, settings)
+    watch = Watch(Log(settings.log, text=settings.log_text))
+    pages = ["/", *(f"/{name}/" for name in several)]
+    door = Door(Users.open(settings.users), settings.root_path, pages) if settings.users else None
+    sites = [_site(one, settings, watch, name, several) for name, one in libraries.items()]
+    watch.metrics.sites.extend(sites)
+
+    async def metrics(_: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool
+        from starlette.responses import Response
+
+        watch.metrics.dropped.set(watch.log.dropped)
+        text = await run_in_threadpool(watch.metrics.text)
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    front: list[BaseRoute] = [Route(METRICS, metrics, methods=["GET"])]
+    front += login.routes(door) if door else []
+    app = _libraries(sites, front, door) if several else _page(sites[0], front)
+    app.state.site, app.state.sites, app.state.watch = sites[0], sites, watch
+
+    everywhere = settings.host in _EVERYWHERE
+    app.add_middleware(
+        Guard,
+        hosts={*LOCAL, socket.gethostname() if everywhere else settings.host, *settings.trusted_hosts},
+        any_address=everywhere,
+        rules=_rules(),
+        read_only=settings.read_only,
+        front=Front(
+            root=settings.root_path,
+            names=frozenset(several),
+            door=door,
+            limits=Limits(rate) if (rate := per_minute(settings)) else None,
+            metrics_open=settings.metrics_open,
+            max_upload=settings.max_upload,
+        ),
+    )
+    app.add_middleware(Observer, watch=watch, templates=_templates(app.routes), known=ROUTES | {METRICS, LOGIN, LOGOUT})
+    return app
+
+
+def checked(settings: Settings) -> Settings:
+    """Settings with the root path as it is used: "docs/" is "/docs".
+
+    Raises:
+        QAError: one of them makes no sense.
+    """
+    root = f"/{settings.root_path.strip('/')}".rstrip("/")
+    if not _ROOT.fullmatch(root) or {".", ".."} & set(root.split("/")):
+        raise QAError(f"--root-path got {settings.root_path!r}: expected a path such as /docs")
+    for host in settings.trusted_hosts:
+        if not re.fullmatch(r"[A-Za-z0-9.-]+|[0-9a-fA-F:]+", host):
+            raise QAError(
+                f"--trusted-host got {host!r}: expected a name such as docs.example.org, without port or path"
+            )
+    for option, value in (("--rate", settings.rate), ("--disk", settings.disk), ("--max-upload", settings.max_upload)):
+        if value is not None and value < 0:
+            raise QAError(f"{option} got {value}: expected 0 or more")
+    return replace(settings, root_path=root)
+
+
+def check_names(names: Iterable[str], settings: Settings) -> None:
+    """Check that libraries' names can be parts of an address.
+
+    Raises:
+        QAError: one cannot.
+    """
+    for name in names:
+        if not NAME.fullmatch(name):
+            raise QAError(f"library name {name!r}: expected up to 40 letters, digits, - and _, as in handbook=DIR")
+        if name in _TAKEN or name == settings.root_path[1:].partition("/")[0]:
+            raise QAError(f"library name {name!r} is taken by the server itself: choose another")
+
+
+def per_minute(settings: Settings) -> int:
+    """Questions a minute of one visitor, 0 for any number. A server for this machine alone, where programs ask as fast
+    as they can, has no limit unless it is given one."""
+    if settings.rate is not None:
+        return settings.rate
+    shared = not is_loopback(settings.host) or settings.root_path or settings.trusted_hosts or settings.users
+    return PER_MINUTE if shared else 0
+
+
+def _templates(routes: Iterable[BaseRoute]) -> list[tuple[re.Pattern[str], str]]:
+    """The patterns and paths of all routes of our own, those of each library's page among them."""
+    from fastapi import FastAPI
+    from starlette.routing import Mount, Route
+
+    found: dict[str, re.Pattern[str]] = {}
+    for route in routes:
+        if isinstance(route, Mount) and type(route.app) is FastAPI:
+            found |= {path: pattern for pattern, path in _templates(route.app.routes)}
+        elif isinstance(route, Route):
+            found[route.path] = route.path_regex
+    return [(pattern, path) for path, pattern in found.items()]
+
+
+def _rules() -> list[Rule]:
+    return [rule for feature in FEATURES for rule in feature.RULES]
+
+
+def _site(library: Library, settings: Settings, watch: Watch, name: str, names: tuple[str, ...]) -> Site:
+    """A library's site; the URLs in it are relative to its page."""
+    history = None if settings.read_only else History.open(library.path)
+    libraries = tuple((one, title(one), f"../{one}/") for one in names)
+    logout = (f"..{LOGOUT}" if name else LOGOUT[1:]) if settings.users else ""
+    uploads = Uploads(library, largest=settings.max_upload)
+    return Site(library, settings, Evaluations(library), history, name, libraries, logout, watch, uploads)
+
+
+def title(name: str) -> str:
+    """A library's name for people: "staff-handbook" is "staff handbook"."""
+    return re.sub("[-_]+", " ", name).strip() or name
+
+
+def _page(site: Site, more: list[BaseRoute]) -> FastAPI:
+    """The page of one library and its programs' interface, without what guards them; `more` answers before the page."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
     import gradio
     from fastapi import FastAPI
@@ -47,37 +204,24 @@ def build_app(library: Library, *, settings: Settings | None = None) -> FastAPI:
 
     from qa.page import layout
 
-    settings = settings or Settings()
-    evaluations = Evaluations(library)
-    site = Site(library, settings, evaluations)
-
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            evaluations.close()
+            site.evaluations.close()
+            if site.uploads is not None:
+                site.uploads.close()
+            if site.history is not None:
+                site.history.close()
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-
-    @app.get("/health")
-    def health() -> dict[str, str]:
-        return {"status": "ok"}
-
-    app.state.site = site
+    app.router.routes.extend([_health([site]), *_about(), *more])
     for feature in FEATURES:
         app.router.routes.extend(feature.routes(site))
 
     # With a CORS policy of the parent's, Gradio adds none of its own, which would reflect any origin.
     app.add_middleware(CORSMiddleware, allow_origins=[])
-    everywhere = settings.host in _EVERYWHERE
-    app.add_middleware(
-        Guard,
-        hosts={*LOCAL, socket.gethostname() if everywhere else settings.host},
-        any_address=everywhere,
-        rules=[rule for feature in FEATURES for rule in feature.RULES],
-        read_only=settings.read_only,
-    )
 
     blocks = layout.build(site)
     blocks.queue(max_size=64, api_open=False)
@@ -101,36 +245,146 @@ def build_app(library: Library, *, settings: Settings | None = None) -> FastAPI:
     return app
 
 
-def serve(library: Library, *, host: str = "127.0.0.1", port: int = 7860, open_browser: bool = False) -> None:
-    """Serve the page of a library until Ctrl-C. Prints one line with its address to stderr.
+def _libraries(sites: list[Site], more: list[BaseRoute], door: Door | None) -> FastAPI:
+    """The pages of several libraries, each below its name, and one to choose from."""
+    from fastapi import FastAPI
+    from starlette.responses import HTMLResponse, RedirectResponse
+    from starlette.routing import Mount, Route
+
+    pages = {site.name: _page(site, []) for site in sites}
+    listed = tuple((site.name, title(site.name), f"{site.name}/") for site in sites)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for page in pages.values():
+                await stack.enter_async_context(page.router.lifespan_context(page))
+            yield
+
+    async def choose(request: Request) -> Response:
+        if len(sites) == 1:
+            return RedirectResponse(f"{sites[0].name}/", 303)
+        user = request.scope.get(OWNER, "") if door else ""
+        return HTMLResponse(login.choice(listed, user=user, logout=LOGOUT[1:] if door else ""))
+
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
+    app.router.routes.extend([_health(sites), *_about(), *more, Route("/", choose, methods=["GET"])])
+    app.router.routes.extend(Mount(f"/{name}", page) for name, page in pages.items())
+    return app
+
+
+def _health(sites: list[Site]) -> BaseRoute:
+    """Says whether questions can be answered; a load balancer wants no more, and a stranger gets no more."""
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    def health(_: Request) -> Response:
+        try:
+            for site in sites:
+                site.library.store.generation()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it cannot answer
+            print(f"refdesk: library {site.library.path} cannot be read ({error})", file=sys.stderr)  # noqa: T201
+            return JSONResponse({"status": "failed", "error": "A library cannot be read."}, 503)
+        if sites[0].watch.closing.is_set():
+            return JSONResponse({"status": "closing", "error": "The server is closing."}, 503)
+        return JSONResponse({"status": "ok"})
+
+    return Route(HEALTH, health, methods=["GET"])
+
+
+def _about() -> list[BaseRoute]:
+    """What browsers ask for beside a page, without cookies: its name, and an icon, which the page brings itself."""
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import Route
+
+    return [
+        Route(MANIFEST, lambda _: JSONResponse({"name": "Refdesk", "display": "browser"}), methods=["GET"]),
+        Route(ICON, lambda _: Response(status_code=204), methods=["GET"]),
+    ]
+
+
+def serve(
+    library: Library | Mapping[str, Library],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    open_browser: bool = False,
+    settings: Settings | None = None,
+) -> None:
+    """Serve the page of a library until Ctrl-C or SIGTERM. Prints one line with its address to stderr.
 
     Args:
-        library: an open library.
+        library: an open library, or several by name.
         host: the address to listen at; "0.0.0.0" is every address of this machine.
         port: 0 takes a free one.
         open_browser: open the page in the system's browser?
+        settings: how it is served; `host` is put into them.
 
     Raises:
-        QAError: the address cannot be had, or the port is in use.
+        QAError: the address cannot be had, the port is in use, or a setting cannot be used.
     """
-    with _listening(host, port) as listener, _private_folder():
-        import uvicorn
-
-        app = build_app(library, settings=Settings(host=host))
+    settings = checked(replace(settings or Settings(), host=host))
+    libraries = [library] if isinstance(library, Library) else list(library.values())
+    with _listening(host, port) as listener, _private_folder(), _until_terminated():
+        app = build_app(library, settings=settings)
         listener.listen(128)
         address = url(host, listener.getsockname()[1])
         print(f"Refdesk is at {address} (Ctrl-C stops it)", file=sys.stderr, flush=True)  # noqa: T201
-        warming = threading.Thread(target=_warm, args=(library,), daemon=True)
+        warming = threading.Thread(target=_warm, args=(libraries,), daemon=True)
         warming.start()
         if open_browser and _has_screen():
             webbrowser.open(address)
-        config = uvicorn.Config(
-            app, log_level="error", ws="none", access_log=False, timeout_graceful_shutdown=_CLOSING_SECONDS
-        )
-        with suppress(KeyboardInterrupt):  # uvicorn raises it again when everything is closed
-            uvicorn.Server(config).run(sockets=[listener])
-        if warming.is_alive() or app.state.site.evaluations.working():
+        try:
+            with suppress(KeyboardInterrupt, _Terminated):  # uvicorn raises it again when everything is closed
+                http_server(app).run(sockets=[listener])
+        finally:
+            app.state.watch.log.close()
+        if warming.is_alive() or any(site.evaluations.working() or site.uploads.working() for site in app.state.sites):
             atexit.register(_leave)
+
+
+def http_server(app: FastAPI, *, proxied: bool = True) -> uvicorn.Server:
+    """A server for what `build_app` made, whose end waits for answers in hand and not for pages that are open.
+
+    With `proxied`, a proxy on this machine (or one that FORWARDED_ALLOW_IPS names) says who asks, and whether by HTTPS.
+    """
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            app.state.watch.closing.set()
+            await super().shutdown(sockets)
+
+    config = uvicorn.Config(
+        app,
+        log_level="error",
+        ws="none",
+        access_log=False,
+        proxy_headers=proxied,
+        timeout_graceful_shutdown=CLOSING_SECONDS,
+    )
+    return Server(config)
+
+
+class _Terminated(SystemExit):
+    """SIGTERM came: the program ends with 0."""
+
+
+@contextmanager
+def _until_terminated() -> Iterator[None]:
+    """SIGTERM ends what is inside as Ctrl-C does, with what it has to tidy up."""
+
+    def end(*_: Any) -> None:  # noqa: ANN401 - a number and a frame
+        raise _Terminated(0)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _leave() -> None:
@@ -189,7 +443,8 @@ def _private_folder() -> Iterator[None]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _warm(library: Library) -> None:
+def _warm(libraries: list[Library]) -> None:
     """Load encoder and indexes while the page opens, so that the first question does not wait for them."""
-    with suppress(QAError):  # the first question tells it to somebody who can read it
-        library.retrieve("warm", 1)
+    for library in libraries:
+        with suppress(QAError):  # the first question tells it to somebody who can read it
+            library.retrieve("warm", 1)

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from qa.page.metrics import measure
+from qa.page.scopes import OWNER
+from qa.page.watch import Watch
 
 if TYPE_CHECKING:
     from qa import Library
+    from qa.history import History
     from qa.page.evaluations import Evaluations
+    from qa.uploads import Uploads
 
 COOKIE = "refdesk-visitor"
 """Tells a browser's own conversations from those of others, where nobody logs in."""
-OWNER = "refdesk.owner"
-"""Where a request's scope holds who asks: a user's name, or a visitor's number."""
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{24}")
 
 
@@ -22,22 +28,72 @@ _VISITOR = re.compile(r"[A-Za-z0-9_-]{24}")
 class Settings:
     """How a server was started.
 
-    `read_only` lets nobody change the library or write beside it; `originals` lets visitors download the files
-    themselves.
+    Attributes:
+        host: the address that it listens at.
+        read_only: nobody changes the library or writes beside it.
+        originals: visitors may download the files themselves.
+        root_path: where a proxy shows it, such as "/docs"; empty for the top.
+        trusted_hosts: names that it answers to besides its own.
+        users: the file of those who may log in; None lets everybody in.
+        max_upload: most bytes of one upload.
+        disk: most bytes of a library's folder, its uploads among them; None for all there are.
+        rate: questions a minute of one visitor, 0 for any number; None for the default, see `per_minute`.
+        metrics_open: may everybody read the metrics?
+        log: the file for a JSON line a request, "-" for standard error.
+        log_text: may questions stand in the log?
     """
 
     host: str = "127.0.0.1"
     read_only: bool = False
     originals: bool = False
+    root_path: str = ""
+    trusted_hosts: tuple[str, ...] = ()
+    users: Path | None = None
+    max_upload: int = 100_000_000
+    disk: int | None = None
+    rate: int | None = None
+    metrics_open: bool = False
+    log: Path | None = None
+    log_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """One library's page and programs' interface, as their parts see it."""
+    """One library's page and programs' interface, as their parts see it.
+
+    Attributes:
+        history: the conversations; None where nothing may be kept.
+        name: its part of the address where several libraries are served, else empty.
+        libraries: (name, title, relative URL) of all of them, itself among them; empty where there is one.
+        logout: the relative URL to post to, empty where nobody logs in.
+        watch: counts and logs what happens.
+        uploads: files that visitors add; None makes the routes of documents open them themselves.
+    """
 
     library: Library
     settings: Settings
     evaluations: Evaluations
+    history: History | None = None
+    name: str = ""
+    libraries: tuple[tuple[str, str, str], ...] = ()
+    logout: str = ""
+    watch: Watch = field(default_factory=Watch)
+    uploads: Uploads | None = None
+
+    def asking(self, question: str) -> AbstractContextManager[None]:
+        """Wrap what answers a question, so that it is counted and timed: `with site.asking(question): …`."""
+        return self.watch.asking(self.name, question)
+
+
+def enough_room(site: Site, more: int) -> str | None:
+    """Why `more` bytes cannot be kept in the library's folder, as a sentence; None if they can."""
+    most = site.settings.disk
+    if most is None or (held := measure(site.library.path)[1]) + more <= most:
+        return None
+    return (
+        f"The library may take {most / 1e6:,.1f} MB and has {held / 1e6:,.1f} MB, so that {more / 1e6:,.1f} MB more do "
+        "not fit: remove something first."
+    )
 
 
 def owner_of(scope: Any) -> str:  # noqa: ANN401 - an ASGI scope

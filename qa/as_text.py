@@ -1,0 +1,70 @@
+"""An answer with its sources as text to paste elsewhere: plain, and as Markdown that shows the words as they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from qa.escape import plain as one_line
+from qa.types import Answer, Citation
+
+_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&@:])")
+
+
+def plain(answer: Answer) -> str:
+    """The quoted sentences with their numbers, then a numbered list of sources."""
+    lines = [answer.question, "", *_said(answer, str), "", "Sources"]
+    lines += [f"[{number}] {where(citation)}" for number, citation in numbered(answer)]
+    return "\n".join(lines)
+
+
+def markdown(answer: Answer) -> str:
+    """The same as Markdown; nothing in a document's words becomes markup."""
+    lines = [
+        f"**{escaped(one_line(answer.question))}**",
+        "",
+        *_said(answer, lambda text: escaped(one_line(text))),
+        "",
+        "Sources:",
+        "",
+    ]
+    lines += [
+        f"{number}. {escaped(where(citation))}: “{escaped(one_line(citation.quote))}”"
+        for number, citation in numbered(answer)
+    ]
+    return "\n".join(lines)
+
+
+def numbered(answer: Answer) -> list[tuple[int, Citation]]:
+    """The citations of an answer with their numbers, by first use."""
+    used: dict[str, Citation] = {}
+    for sentence in answer.sentences:
+        for citation in sentence.citations:
+            used.setdefault(citation.id, citation)
+    return list(enumerate(used.values(), 1))
+
+
+def where(citation: Citation) -> str:
+    """Where a citation stands, in one line: title, file, page, headings, line."""
+    headings = " › ".join(heading for heading in citation.heading if heading != citation.title)
+    parts = [
+        citation.title,
+        citation.source if citation.source != citation.title else "",
+        f"page {citation.page}" if citation.page is not None else "",
+        headings,
+        f"line {citation.line}" if citation.line is not None and citation.page is None else "",
+    ]
+    return one_line(", ".join(part for part in parts if part))
+
+
+def escaped(text: str) -> str:
+    """Text in which Markdown finds no markup."""
+    return _MARKUP.sub(r"\\\1", text)
+
+
+def _said(answer: Answer, quoted: Callable[[str], str]) -> list[str]:
+    numbers = {citation.id: number for number, citation in numbered(answer)}
+    return [
+        f"{quoted(sentence.text)} " + "".join(f"[{numbers[citation.id]}]" for citation in sentence.citations)
+        for sentence in answer.sentences
+    ]

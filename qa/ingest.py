@@ -1,0 +1,358 @@
+"""Files on their way into a library: jobs that wait, and one thread that indexes them a group at a time."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from qa.errors import LibraryBusyError, QAError
+from qa.escape import plain
+from qa.library import Library
+from qa.store import FileRow
+from qa.types import FileOutcome, Progress
+from qa.walk import check
+
+GROUP_FILES = 64
+"""Files indexed together: their sentences fill batches, and indexes are saved once for all of them."""
+GROUP_BYTES = 20_000_000
+"""Bytes of such files. A group is what a removal waits for, a few seconds to a minute."""
+MOST_WAITING = 20_000
+"""Files that wait at most: two of the largest archives."""
+MOST_JOBS = 100
+"""Jobs that are remembered; older ones that are done are forgotten."""
+BUSY_SECONDS = 2.0
+"""Between two tries while another process writes."""
+CLOSING_SECONDS = 1.0
+"""How long closing waits for what is in hand."""
+_GONE = "it is not there any more: bring it back, or remove it here"
+_BUG = "something went wrong while it was indexed; the terminal that runs Refdesk shows what"
+
+State = Literal["waiting", "reading", "indexed", "unchanged", "failed", "skipped", "stopped"]
+
+
+class QueueFullError(QAError):
+    """Too many files wait."""
+
+
+class _Closing(Exception):  # noqa: N818
+    """Ends what the thread does."""
+
+
+@dataclass(slots=True)
+class FileState:
+    """A file of a job. `path` is None where it was skipped, `root` the folder that it was or will be indexed from.
+
+    `again` reads it though nothing about it has changed; `fresh` was written for this job and is nothing without it.
+    """
+
+    name: str
+    path: Path | None = None
+    root: str = ""
+    bytes: int = 0
+    again: bool = False
+    fresh: bool = False
+    state: State = "waiting"
+    reason: str | None = None
+    passages: int = 0
+    warnings: tuple[str, ...] = ()
+    revision: int = 0
+
+    def as_json(self, number: int) -> dict[str, Any]:
+        """What the page shows of it; `number` is its place in the job."""
+        return {
+            "number": number,
+            "name": plain(self.name),
+            "state": self.state,
+            "reason": None if self.reason is None else plain(self.reason),
+            "passages": self.passages,
+            "warnings": [plain(warning) for warning in self.warnings],
+        }
+
+
+@dataclass(slots=True)
+class Job:
+    """Files that somebody gave together, in order. `owner` is who; whoever knows the id may look and stop."""
+
+    id: str
+    owner: str
+    files: list[FileState] = field(default_factory=list)
+    stage: str = "waiting"
+    share: float = 0.0  # of the files being read, how far they are
+    revision: int = 0
+    journals: list[Path] = field(default_factory=list)  # what a next start resumes, deleted when the job is done
+
+    @property
+    def open(self) -> bool:
+        """Does anything of it wait, or go on?"""
+        return any(file.state in ("waiting", "reading") for file in self.files)
+
+    def as_json(self, since: int = 0) -> dict[str, Any]:
+        """How far it is, with the files that changed after revision `since`."""
+        done = sum(file.state not in ("waiting", "reading") for file in self.files)
+        reading = sum(file.state == "reading" for file in self.files)
+        return {
+            "id": self.id,
+            "state": "running" if done < len(self.files) else "done",
+            "stage": self.stage if done < len(self.files) else "done",
+            "done": done,
+            "total": len(self.files),
+            "progress": round((done + reading * self.share) / max(1, len(self.files)), 4),
+            "revision": self.revision,
+            "files": [file.as_json(n) for n, file in enumerate(self.files) if file.revision > since],
+        }
+
+
+class Ingest:
+    """Jobs of one library and the thread that works them off. It ends when nothing waits, and starts again."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._changed = threading.Condition()
+        self._jobs: dict[str, Job] = {}  # by id, the oldest first
+        self._waiting: deque[tuple[Job, FileState]] = deque()
+        self._urgent = 0
+        self._closed = False
+        self.thread: threading.Thread | None = None
+
+    def start(
+        self, owner: str, files: Sequence[FileState], *, job: Job | None = None, journal: Path | None = None
+    ) -> Job:
+        """A job with these files, or a job's further files; those that are `waiting` will be indexed.
+
+        `journal` is a file that tells a next start of them, until the job is done.
+
+        Raises:
+            QueueFullError: too many wait already.
+            QAError: the server is closing.
+        """
+        with self._changed:
+            if self._closed:
+                raise QAError("the server is closing: try again when it runs")
+            self.check_room(len(files))
+            if job is None:
+                job = Job(secrets.token_urlsafe(18), owner)
+                self._jobs[job.id] = job
+                self._forget_old()
+            if journal is not None:
+                job.journals.append(journal)
+            for file in files:
+                job.files.append(file)
+                self._set(job, file, file.state, file.reason)
+                if file.state == "waiting":
+                    self._waiting.append((job, file))
+            self._work()
+        self._end([job])
+        return job
+
+    def check_room(self, files: int = 1) -> None:
+        """Raise QueueFullError where so many more files may not wait."""
+        if len(self._waiting) + files > MOST_WAITING:
+            raise QueueFullError(
+                f"{len(self._waiting):,} files wait to be indexed, {MOST_WAITING:,} is the most: try again later"
+            )
+
+    def find(self, job_id: str) -> Job | None:
+        """The job with an id, None where there is none (any more)."""
+        with self._changed:
+            return self._jobs.get(job_id)
+
+    def jobs(self, owner: str) -> list[Job]:
+        """An owner's jobs, the oldest first."""
+        with self._changed:
+            return [job for job in self._jobs.values() if job.owner == owner]
+
+    def stop(self, job: Job) -> list[FileState]:
+        """Let nothing of a job that waits be indexed; returns those files. What is being read is finished."""
+        with self._changed:
+            stopped = [file for file in job.files if file.state == "waiting"]
+            self._waiting = deque(pair for pair in self._waiting if pair[0] is not job)
+            for file in stopped:
+                self._set(job, file, "stopped")
+        self._end([job])
+        return stopped
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """The thread starts no other group meanwhile, so that one who changes the library gets the turn."""
+        with self._changed:
+            self._urgent += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._urgent -= 1
+                self._changed.notify_all()
+
+    def wait(self, job: Job, seconds: float) -> bool:
+        """Wait until a job is done; False where it is not after so long."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not (job.open or job.journals), seconds)
+
+    def working(self) -> bool:
+        """Is the thread at work?"""
+        return self.thread is not None and self.thread.is_alive()
+
+    def close(self) -> None:
+        """End the thread soon. What was not indexed still waits in the job, which does not end."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+            thread = self.thread
+        if thread is not None:
+            thread.join(CLOSING_SECONDS)
+
+    # In the thread
+
+    def _work(self) -> None:
+        if self.thread is None and self._waiting and not self._closed:
+            self.thread = threading.Thread(target=self._run, name="refdesk-ingest", daemon=True)
+            self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            while group := self._next():
+                try:
+                    self._index(group)
+                finally:  # after a bug, too: the files say so
+                    self._end([job for job, _ in group])
+        except _Closing:
+            pass
+        finally:  # after a bug the next group is not to blame
+            with self._changed:
+                self.thread = None
+                self._work()
+
+    def _next(self) -> list[tuple[Job, FileState]]:
+        """Files of one root that wait, marked as being read; none where nothing waits."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or not self._urgent)
+            group: list[tuple[Job, FileState]] = []
+            size = 0
+            while self._waiting and not self._closed and len(group) < GROUP_FILES:
+                job, file = self._waiting[0]
+                size += file.bytes
+                if group and (file.root != group[0][1].root or size > GROUP_BYTES):
+                    break
+                self._waiting.popleft()
+                job.share, job.stage = 0.0, "reading"
+                self._set(job, file, "reading")
+                group.append((job, file))
+            if not group:
+                self.thread = None
+            return group
+
+    def _index(self, group: Sequence[tuple[Job, FileState]]) -> None:
+        """Index files and note what became of each."""
+        there = [pair for pair in group if self._is_there(*pair)]
+        paths = [file.path for _, file in there if file.path is not None]
+        if not paths:
+            return
+        try:
+            again = [file.path for _, file in there if file.again and file.path is not None]
+            outcomes = self._synced(there, paths, again)
+        except QAError as error:
+            for pair in there:
+                if len(there) > 1:  # one of them may be to blame for all
+                    self._index([pair])
+                else:
+                    self._mark(*pair, "failed", self._without_folders(str(error), pair[1]))
+        except _Closing:
+            with self._changed:
+                for job, file in there:
+                    self._set(job, file, "waiting")
+            raise
+        except Exception:
+            for pair in there:
+                self._mark(*pair, "failed", _BUG)
+            raise
+        else:
+            rows = {os.path.join(row.root, row.source): row for row in self.library.store.files()}
+            for job, file in there:
+                self._note(job, file, rows.get(str(file.path)), outcomes)
+
+    def _synced(
+        self, group: Sequence[tuple[Job, FileState]], paths: Sequence[Path], again: Sequence[Path]
+    ) -> dict[str, FileOutcome]:
+        """What `Library.sync` says of the paths, by source, as soon as no other process writes."""
+
+        def on_progress(progress: Progress) -> None:
+            if self._closed:
+                raise _Closing
+            with self._changed:
+                for job, _ in group:
+                    job.stage = progress.stage
+                    job.share = 0.95 * progress.done / progress.total if progress.total else 0.0
+
+        while True:
+            try:
+                if again:
+                    self.library.read_again(again, wait=BUSY_SECONDS)
+                report = self.library.sync(paths, on_progress=on_progress, wait=BUSY_SECONDS)
+                return {outcome.source: outcome for outcome in report.outcomes}
+            except LibraryBusyError:
+                with self._changed:
+                    for job, _ in group:
+                        job.stage = "busy"
+                if self._closed:
+                    raise _Closing from None
+
+    def _is_there(self, job: Job, file: FileState) -> bool:
+        if file.path is None:
+            return False
+        try:
+            check(file.path)
+        except QAError as error:
+            reason = self._without_folders(str(error), file) if file.path.exists() else _GONE
+            self._mark(job, file, "failed", reason)
+            return False
+        return True
+
+    def _note(self, job: Job, file: FileState, row: FileRow | None, outcomes: dict[str, FileOutcome]) -> None:
+        """What became of a file that was indexed."""
+        if row is None:
+            self._mark(job, file, "failed", _GONE)
+            return
+        outcome = outcomes.get(row.source)
+        if row.document is not None:
+            file.passages = self.library.store.passage_count(row.document)
+        if outcome is None:
+            self._mark(job, file, "unchanged")
+        elif outcome.state == "failed":
+            self._mark(job, file, "failed", outcome.reason)
+        else:
+            file.warnings = outcome.warnings
+            self._mark(job, file, "indexed")
+
+    # Notes about jobs
+
+    def _mark(self, job: Job, file: FileState, state: State, reason: str | None = None) -> None:
+        with self._changed:
+            self._set(job, file, state, reason)
+
+    def _set(self, job: Job, file: FileState, state: State, reason: str | None = None) -> None:
+        job.revision += 1
+        file.state, file.reason, file.revision = state, reason, job.revision
+        self._changed.notify_all()
+
+    def _end(self, jobs: Sequence[Job]) -> None:
+        with self._changed:
+            for job in jobs:
+                while not job.open and job.journals:
+                    job.journals.pop().unlink(missing_ok=True)
+            self._changed.notify_all()
+
+    def _forget_old(self) -> None:
+        done = [job.id for job in self._jobs.values() if not job.open]
+        for job_id in done[: max(0, len(self._jobs) - MOST_JOBS)]:
+            del self._jobs[job_id]
+
+    def _without_folders(self, message: str, file: FileState) -> str:
+        """A message without this machine's folders, which are nobody's business in a browser."""
+        return message.replace(str(file.path), file.name).replace(str(self.library.path), "the library")

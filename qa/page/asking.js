@@ -1,0 +1,245 @@
+// Runs once, as the body of a function (element, trigger, …) of the gr.HTML above the question box: everything around a
+// question but typing it. The server renders answers; this asks again, copies, and keeps what a question is asked with.
+
+const log = () => document.querySelector("#rd-transcript .rd-log");
+const box = () => document.querySelector("#rd-ask textarea");
+const settings = document.getElementById("rd-settings");
+const summary = element.querySelector("[data-act=settings]");
+const chip = element.querySelector(".rd-chip");
+const KEPT = "refdesk-settings"; // what the next visit starts with
+const LAST = 2 ** 31; // a number above that of any exchange: nothing is replaced
+const ADDRESS = /^#\/c\/([\w-]+)(?:\/([\w-]+))?$/;
+let again = null; // the exchange that the settings are chosen for, if it is one
+
+function ask(question, { number = LAST, alone = false } = {}) {
+  if (!question.trim()) return;
+  refdesk.show("chat");
+  trigger("again", { number, question, alone });
+  refdesk.awaitResult();
+}
+
+// What the next question is asked with
+
+function said(name, value) {
+  return settings.querySelector(`[name=${name}][value="${value}"]`)?.closest("label").textContent.trim();
+}
+
+function showScope() {
+  const { sources, k, by } = refdesk.scope;
+  chip.hidden = !sources.length;
+  const [first] = sources;
+  chip.querySelector("bdi").textContent = sources.length > 1 ? `${sources.length} places` : (first || "");
+  chip.title = sources.slice(0, 20).join("\n");
+  summary.textContent = `${said("k", k)}, ${said("by", by).toLowerCase()}`;
+  for (const [name, value] of [["k", k], ["by", by]]) settings.querySelector(`[name=${name}][value="${value}"]`).checked = true;
+}
+
+function setSettings(open, exchange = null) {
+  again = exchange;
+  settings.hidden = !open;
+  summary.setAttribute("aria-expanded", String(open));
+  settings.querySelector("[type=submit]").textContent = exchange ? "Ask again" : "Done";
+  if (open) settings.querySelector("input:checked").focus();
+}
+
+settings.addEventListener("change", () => {
+  const chosen = new FormData(settings);
+  refdesk.setScope({ k: Number(chosen.get("k")), by: chosen.get("by") });
+  try {
+    localStorage.setItem(KEPT, JSON.stringify({ k: refdesk.scope.k, by: refdesk.scope.by }));
+  } catch {
+    // a browser that keeps nothing
+  }
+});
+
+settings.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const exchange = again;
+  setSettings(false);
+  if (exchange) ask(words(exchange), { number: Number(exchange.dataset.number) });
+  box().focus();
+});
+
+document.addEventListener("refdesk:scope", showScope);
+try {
+  const { k, by } = JSON.parse(localStorage.getItem(KEPT)) || {};
+  if (said("k", k) && said("by", by)) Object.assign(refdesk.scope, { k, by });
+} catch {
+  // nothing kept, or not by this page
+}
+showScope();
+
+// A question that is changed in its place
+
+const words = (exchange) => exchange.querySelector(".rd-question-words").textContent;
+
+function change(shown, label, send) {
+  if (shown.nextElementSibling?.classList.contains("rd-change")) return;
+  const form = document.createElement("form");
+  form.className = "rd-change";
+  const area = document.createElement("textarea");
+  area.value = shown.querySelector(".rd-question-words, .rd-searched-words").textContent;
+  area.setAttribute("aria-label", label);
+  area.rows = 2;
+  area.maxLength = 4000;
+  const buttons = ["Ask again", "Cancel"].map((text, place) => {
+    const button = document.createElement("button");
+    button.type = place ? "button" : "submit";
+    button.className = "rd-button";
+    button.textContent = text;
+    return button;
+  });
+  form.append(area, ...buttons);
+  shown.hidden = true;
+  shown.after(form);
+  area.focus();
+  area.select();
+  const leave = () => {
+    form.remove();
+    shown.hidden = false;
+    shown.querySelector("button")?.focus();
+  };
+  buttons[1].addEventListener("click", leave);
+  form.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") {
+      event.stopPropagation();
+      leave();
+    } else if (event.key === "Enter" && !event.shiftKey && event.target === area && !event.isComposing) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
+  });
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    if (area.value.trim()) send(area.value);
+  });
+}
+
+async function copy(button) {
+  const form = button.parentElement.querySelector(`template[data-form="${button.dataset.copy}"]`);
+  const text = form.content.textContent;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // without a secure connection there is no clipboard; the old way asks for a selection
+    const area = document.createElement("textarea");
+    area.value = text;
+    button.after(area);
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  }
+  const label = button.textContent;
+  button.textContent = "Copied";
+  refdesk.announce("Copied with sources");
+  setTimeout(() => (button.textContent = label), 1600);
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-act], [data-copy]");
+  if (!settings.hidden && !event.target.closest("#rd-settings, [data-act=settings], [data-act=again]")) setSettings(false);
+  if (!target) return;
+  const exchange = target.closest(".rd-exchange");
+  const number = Number(exchange?.dataset.number);
+  const act = target.dataset.act;
+  if (target.dataset.copy) copy(target);
+  if (act === "suggestion") ask(target.textContent);
+  if (act === "documents") refdesk.show("documents");
+  if (act === "settings") setSettings(settings.hidden);
+  if (act === "again") setSettings(true, exchange);
+  if (act === "anywhere") {
+    refdesk.setScope({ sources: [] });
+    box().focus();
+  }
+  if (act === "edit") change(exchange.querySelector(".rd-asked"), "Question", (question) => ask(question, { number }));
+  if (act === "search")
+    change(target.parentElement, "What is searched", (question) => ask(question, { number, alone: true }));
+  if (act === "stop") {
+    const question = words(exchange);
+    trigger("stop");
+    refdesk.awaitResult();
+    box().value = question;
+    box().dispatchEvent(new Event("input", { bubbles: true }));
+    box().focus();
+  }
+  if (act === "menu") toggleMenu();
+});
+
+// Conversations: which one is open, by its address too
+
+let open = ""; // the conversation in view
+let answered = ""; // its last exchange that is kept
+let wanted = null; // an exchange to scroll to, once its conversation is there
+
+refdesk.open = (conversation, exchange = "") => {
+  wanted = exchange || null;
+  refdesk.show("chat");
+  toggleMenu(false);
+  if (conversation === open) return scrollToWanted();
+  trigger("open", { id: conversation });
+  refdesk.awaitResult();
+};
+
+function scrollToWanted() {
+  const found = wanted && document.querySelector(`.rd-exchange[data-exchange="${CSS.escape(wanted)}"]`);
+  wanted = null;
+  if (!found) return;
+  found.scrollIntoView({ block: "start" });
+  const heading = found.querySelector(".rd-question");
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
+}
+
+function look() {
+  const conversation = log()?.dataset.conversation || "";
+  const kept = [...document.querySelectorAll("#rd-transcript .rd-exchange")].at(-1)?.dataset.exchange || "";
+  if (conversation !== open) {
+    open = conversation;
+    history.replaceState(null, "", open ? `#/c/${open}` : location.pathname + location.search);
+    document.dispatchEvent(new CustomEvent("refdesk:conversation", { detail: { conversation: open } }));
+    if (wanted) requestAnimationFrame(scrollToWanted);
+  }
+  if (kept && kept !== answered)
+    document.dispatchEvent(new CustomEvent("refdesk:answered", { detail: { conversation: open, exchange: kept } }));
+  answered = kept;
+}
+
+new MutationObserver(look).observe(document.getElementById("rd-left"), { childList: true, subtree: true });
+
+function openAddress() {
+  const [, conversation, exchange] = location.hash.match(ADDRESS) || [];
+  if (conversation) refdesk.open(conversation, exchange);
+}
+addEventListener("hashchange", openAddress);
+setTimeout(openAddress); // after Gradio has mounted what the answer goes to
+
+// What the library holds has changed
+
+document.addEventListener("refdesk:library", () => trigger("renew"));
+
+// The list of conversations: a column, on a phone a drawer
+
+function toggleMenu(on) {
+  const main = document.getElementById("rd-main");
+  const narrow = matchMedia("(max-width: 1080px)").matches;
+  if (narrow) main.classList.toggle("rd-menu", on);
+  else if (on === undefined) main.classList.toggle("rd-wide");
+  const shown = narrow ? main.classList.contains("rd-menu") : !main.classList.contains("rd-wide");
+  document.querySelector("[data-act=menu]").setAttribute("aria-expanded", String(shown));
+}
+toggleMenu(false);
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || event.isComposing) return;
+  if (!settings.hidden) {
+    setSettings(false);
+    summary.focus();
+  } else if (document.getElementById("rd-main").classList.contains("rd-menu")) {
+    toggleMenu(false);
+    document.querySelector("[data-act=menu]").focus();
+  }
+});
+document.addEventListener("click", (event) => {
+  const main = document.getElementById("rd-main");
+  if (main.classList.contains("rd-menu") && !event.target.closest("#rd-nav, [data-act=menu]")) toggleMenu(false);
+});

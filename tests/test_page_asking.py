@@ -1,0 +1,244 @@
+"""Around a question, in a real browser: asking again, copying, what is asked with, conversations that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from browser import ARGUMENTS, CHROMIUM, make_library, serving, visiting
+
+from embeddings import Encoder
+from qa import Library, as_text
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+if CHROMIUM is None:
+    pytest.skip("chromium is not on this machine", allow_module_level=True)
+
+LEAVE = "How many days of annual leave do full-time staff accrue?"
+COFFEE = "How long is the warranty of the coffee machine?"
+GRINDER = "And that of its grinder?"
+KEYS = "Which warden keeps the 120th locker key?"
+CHESS = "Who won the chess championship in Reykjavik?"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
+    with make_library(tmp_path_factory.getbasetemp() / "page", encoder) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def address(library: Library) -> Iterator[str]:
+    with serving(library) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with playwright.sync_playwright() as started:
+        made = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield made
+        made.close()
+
+
+def test_a_question_is_changed_and_asked_again_in_its_place(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        visit.ask(LEAVE)
+        visit.ask(COFFEE)
+        page.get_by_role("button", name="Edit question").first.click()
+        area = page.get_by_role("textbox", name="Question").first
+        playwright.expect(area).to_be_focused()
+        assert area.input_value() == LEAVE
+        page.keyboard.press("Escape")
+        assert page.locator(".rd-exchange").count() == 2
+        page.get_by_role("button", name="Edit question").first.click()
+        page.keyboard.type(KEYS)
+        page.keyboard.press("Enter")
+        playwright.expect(page.locator(".rd-exchange[aria-busy=false]")).to_have_count(1)
+        assert page.locator(".rd-question-words").all_text_contents() == [KEYS]
+        assert "840" in page.locator(".rd-sentence").first.inner_text()
+
+
+def test_a_follow_up_says_what_was_searched_which_can_be_changed(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        visit.ask(COFFEE)
+        visit.ask(GRINDER)
+        searched = page.locator(".rd-searched-words")
+        assert COFFEE in searched.inner_text()
+        page.get_by_role("button", name="Change").click()
+        area = page.get_by_role("textbox", name="What is searched")
+        assert area.input_value() == searched.text_content()
+        area.fill(LEAVE)
+        page.get_by_role("button", name="Ask again", exact=True).click()
+        playwright.expect(page.locator(".rd-question-words").last).to_have_text(LEAVE)
+        page.locator(".rd-exchange:last-of-type[aria-busy=false] .rd-sentence").first.wait_for()
+        assert page.locator(".rd-exchange").count() == 2
+        assert page.locator(".rd-exchange:last-of-type .rd-searched").count() == 0  # its words alone
+        assert "25 days" in page.locator(".rd-exchange:last-of-type .rd-sentence").first.inner_text()
+
+
+def test_asked_again_with_other_settings_which_stay(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        visit.ask(CHESS)
+        page.get_by_text("Show the nearest passages").click()
+        assert page.locator(".rd-nearest .rd-card").count() == 5
+        page.get_by_role("button", name="Ask again…").click()
+        page.get_by_label("3 passages").check()
+        page.get_by_label("By words alone").check()
+        page.get_by_role("button", name="Ask again", exact=True).click()
+        playwright.expect(page.locator(".rd-exchange[aria-busy=false]")).to_have_count(1)
+        page.wait_for_function("document.querySelectorAll('.rd-nearest .rd-card').length <= 3")
+        assert page.locator("[data-act=settings]").inner_text() == "3 passages, by words alone"
+        page.reload()
+        playwright.expect(page.locator("[data-act=settings]")).to_have_text("3 passages, by words alone")
+
+
+def test_copied_with_sources(browser: Browser, address: str, library: Library) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        visit.ask(LEAVE)
+        answer = library.ask(LEAVE)
+        for label, text in (("Copy with sources", as_text.plain(answer)), ("As Markdown", as_text.markdown(answer))):
+            page.get_by_role("button", name=label).click()
+            page.get_by_role("button", name="Copied").wait_for()
+            assert page.evaluate("navigator.clipboard.readText()") == text
+            page.get_by_role("button", name=label).wait_for()
+        assert "[1] Staff handbook" in as_text.plain(answer)
+
+
+def test_suggested_questions_have_answers(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        suggested = page.locator(".rd-suggestion")
+        suggested.first.wait_for()
+        question = suggested.first.inner_text()
+        suggested.first.click()
+        page.locator(".rd-exchange[aria-busy=false] .rd-sentence").first.wait_for()
+        assert page.locator(".rd-question-words").inner_text() == question
+
+
+def test_only_some_documents_are_asked(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        page.evaluate("refdesk.setScope({ sources: ['rules.txt'] })")
+        playwright.expect(page.locator(".rd-chip")).to_have_text("Only rules.txt")
+        visit.ask(LEAVE)
+        assert page.locator(".rd-none").count() == 1
+        page.get_by_role("button", name="Search all documents again").click()
+        visit.ask(LEAVE)
+        assert "25 days" in page.locator(".rd-exchange:last-of-type .rd-sentence").first.inner_text()
+
+
+def test_from_citation_to_citation(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        visit.ask(KEYS)
+        page.locator(".rd-marker").first.click()
+        mark = page.locator("#rd-mark")
+        playwright.expect(mark).to_be_focused()
+        first = mark.text_content()
+        many = int(page.locator(".rd-step-at").inner_text().partition(" of ")[2])
+        assert many > 1
+        assert page.locator(".rd-step-at").inner_text() == f"1 of {many}"
+        assert page.get_by_role("button", name="Previous citation").is_disabled()
+        page.get_by_role("button", name="Next citation").click()
+        playwright.expect(page.locator(".rd-step-at")).to_have_text(f"2 of {many}")
+        playwright.expect(mark).to_be_focused()
+        assert mark.text_content() != first
+        page.get_by_role("button", name="Previous citation").click()
+        playwright.expect(page.locator(".rd-step-at")).to_have_text(f"1 of {many}")
+        assert mark.text_content() == first
+
+
+def test_a_marker_shows_what_it_stands_for(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        visit.ask(LEAVE)
+        marker = page.locator(".rd-marker").first
+        marker.hover()
+        peek = page.locator("#rd-peek")
+        playwright.expect(peek).to_be_visible()
+        assert "Staff handbook" in peek.inner_text()
+        assert "25 days" in peek.inner_text()
+        page.mouse.move(5, 5)
+        playwright.expect(peek).to_be_hidden()
+
+
+def test_a_question_is_given_up(browser: Browser, address: str, library: Library) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        with library._turns[library.snapshot().large]:  # as if others were asking all the time
+            page.get_by_label("Question", exact=True).fill(LEAVE)
+            page.get_by_label("Question", exact=True).press("Enter")
+            page.get_by_role("button", name="Stop").click()
+            page.get_by_text("Stopped.").wait_for()
+            assert page.locator(".rd-exchange").count() == 0
+            assert page.get_by_label("Question", exact=True).input_value() == LEAVE
+        page.get_by_role("button", name="Send question").click()
+        page.locator(".rd-exchange[aria-busy=false] .rd-marker").first.wait_for()
+        assert page.locator(".rd-question-words").all_text_contents() == [LEAVE]
+
+
+def test_a_conversation_survives_a_reload_and_a_restart(
+    browser: Browser, library: Library, tmp_path: Path, encoder: Encoder
+) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "boats.md").write_text("# Boats\n\nThe ferry carries forty passengers and six cars.\n", encoding="utf-8")
+    question = "How many passengers does the ferry carry?"
+    with Library.create(tmp_path / "library", encoder=encoder) as own:
+        own.sync([files])
+        context = browser.new_context()
+        page = context.new_page()
+        kept = ""
+        for visit in range(3):  # the first asks, the second is a reload, the third comes after a restart
+            with serving(own) as address:
+                page.goto(address if not visit else f"{address}/{kept}")
+                page.get_by_role("button", name="Send question").wait_for()
+                if not visit:
+                    page.get_by_label("Question", exact=True).fill(question)
+                    page.get_by_label("Question", exact=True).press("Enter")
+                    page.locator(".rd-exchange[aria-busy=false] .rd-marker").first.wait_for()
+                    page.wait_for_function("location.hash.startsWith('#/c/')")
+                    kept = page.evaluate("location.hash")
+                    page.reload()
+                page.locator(".rd-exchange[aria-busy=false] .rd-marker").first.wait_for()
+                assert page.locator(".rd-question-words").all_text_contents() == [question]
+                page.locator(".rd-marker").first.click()
+                playwright.expect(page.locator("#rd-mark")).to_be_focused()
+                assert "forty passengers" in (page.locator("#rd-mark").text_content() or "")
+        context.close()
+
+
+def test_conversations_of_others_do_not_open(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as first, visiting(browser, address) as second:
+        first.ask(LEAVE)
+        first.page.wait_for_function("location.hash.startsWith('#/c/')")
+        kept = first.page.evaluate("location.hash")
+        second.page.goto(f"{address}/{kept}")
+        second.page.get_by_text("That conversation is not here").wait_for()
+        assert second.page.locator(".rd-exchange").count() == 0
+
+
+def test_the_list_is_a_drawer_on_a_phone(browser: Browser, address: str) -> None:
+    with visiting(browser, address, width=390, height=844) as visit:
+        page = visit.page
+        nav = page.locator("#rd-nav")
+        assert not nav.is_visible()
+        button = page.get_by_role("button", name="Conversations")
+        assert button.get_attribute("aria-expanded") == "false"
+        button.click()
+        playwright.expect(nav).to_be_visible()
+        assert button.get_attribute("aria-expanded") == "true"
+        page.keyboard.press("Escape")
+        playwright.expect(nav).not_to_be_visible()
+        playwright.expect(button).to_be_focused()

@@ -1,0 +1,387 @@
+"""The routes of documents, asked over HTTP by friends and by others."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from browser import HANDBOOK, HOSTILE, HOSTILE_NAME, serving
+from files_for_tests import zip_with
+
+from embeddings import Encoder
+from qa import Library
+from qa.page import documents
+from qa.page.site import Settings
+from qa.types import DocumentInfo
+
+UNKNOWN = "x" * 24
+LARGEST = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
+    """A library of its own for these tests, with two files that were indexed from a folder."""
+    folder = tmp_path_factory.mktemp("documents")
+    (folder / "files" / "staff").mkdir(parents=True)
+    (folder / "files" / "staff" / "handbook.md").write_text(HANDBOOK, encoding="utf-8")
+    (folder / "files" / "broken.pdf").write_bytes(b"no PDF")
+    with Library.create(folder / "library", encoder=encoder) as made:
+        made.sync([folder / "files"])
+        yield made
+
+
+@pytest.fixture(scope="module")
+def client(library: Library) -> Iterator[httpx.Client]:
+    with serving(library, Settings(max_upload=LARGEST)) as address, httpx.Client(base_url=address, timeout=20) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def reading(library: Library) -> Iterator[httpx.Client]:
+    """A visitor of a server that changes nothing."""
+    with serving(library, Settings(read_only=True)) as address, httpx.Client(base_url=address, timeout=20) as made:
+        yield made
+
+
+def upload(client: httpx.Client, name: str, content: bytes | str, **more: str) -> dict[str, Any]:
+    """Upload a file to the end of its job."""
+    sent = client.post("/api/documents", params={"name": name, **more}, content=content)
+    assert sent.status_code == 201, sent.text
+    job: dict[str, Any] = sent.json()
+    until = time.monotonic() + 30
+    while job["state"] == "running" and time.monotonic() < until:
+        time.sleep(0.05)
+        job = client.get(f"/api/jobs/{job['id']}").json()
+    return job
+
+
+def listed(client: httpx.Client, **query: object) -> dict[str, Any]:
+    response = client.get("/api/documents", params={key: str(value) for key, value in query.items()})
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+def row(client: httpx.Client, source: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(one for one in listed(client, limit=500)["documents"] if one["source"] == source)
+    return found
+
+
+def sources(client: httpx.Client, **query: object) -> list[str]:
+    return [one["source"] for one in listed(client, **query)["documents"]]
+
+
+def test_from_upload_to_removal(client: httpx.Client, library: Library) -> None:
+    job = upload(client, "zebra.md", "# Zebra permits\n\nThe zebra permit costs 40 coins.\n")
+    assert [(file["name"], file["state"], file["passages"]) for file in job["files"]] == [("zebra.md", "indexed", 1)]
+    assert library.ask("What does the zebra permit cost?").found
+    one = row(client, "zebra.md")
+    assert (one["title"], one["kind"], one["state"], one["uploaded"]) == ("Zebra permits", "markdown", "indexed", True)
+    assert (one["passages"], one["pages"], one["reason"], one["warnings"]) == (1, None, None, [])
+    renamed = client.patch("/api/documents", params={"id": one["id"]}, json={"name": "quagga.md"})
+    assert (renamed.status_code, renamed.json()) == (200, {"source": "quagga.md"})
+    gone = client.delete("/api/documents", params={"source": "quagga.md"})
+    assert gone.json() == {"removed": ["quagga.md"], "deleted": 1, "note": ""}
+    assert not library.ask("zebra permit").found
+    assert not (library.upload_folder / "quagga.md").exists()
+
+
+def test_a_file_of_a_folder_comes_back_and_that_is_said(client: httpx.Client, library: Library) -> None:
+    one = row(client, "staff/handbook.md")
+    assert not one["uploaded"]
+    refused = client.patch("/api/documents", params={"id": one["id"]}, json={"name": "other.md"})
+    assert refused.status_code == 400
+    assert "rename it there" in refused.json()["error"]
+    gone = client.delete("/api/documents", params={"id": one["id"]}).json()
+    assert gone["note"] == "The next `refdesk index` of its folder brings it back."
+    file = library.path.parent / "files" / "staff" / "handbook.md"
+    assert file.exists()
+    library.sync([file.parent.parent])
+    assert row(client, "staff/handbook.md")["id"] == one["id"]
+
+
+def test_the_list_is_paged_sorted_searched_and_filtered(client: httpx.Client) -> None:
+    members = {f"shelf/{n // 10}/{n:02}.txt": f"Volume {n} holds {'words ' * n}.".encode() for n in range(25)}
+    upload(client, "shelf.zip", zip_with(members))
+    every = listed(client, limit=500)
+    assert every["total"] == every["all"] == len(every["documents"]) == 27
+    assert every["failed"] == 1
+    first, then = listed(client, limit=20), listed(client, limit=20, offset=20)
+    assert [len(first["documents"]), len(then["documents"])] == [20, 7]
+    assert first["documents"] + then["documents"] == every["documents"]
+    assert sources(client, q="SHELF 07") == ["shelf/0/07.txt"]
+    assert sources(client, q="staff handbook") == ["staff/handbook.md"]  # in path and title
+    assert sources(client, q="nothing of the kind") == []
+    assert sources(client, state="failed") == ["broken.pdf"]
+    assert "broken.pdf" not in sources(client, state="indexed")
+    assert len(sources(client, state="uploaded")) == 25
+    assert sources(client, folder="shelf/2") == [f"shelf/2/{n}.txt" for n in range(20, 25)]
+    assert sources(client, folder="shelf", sort="-size", limit=1) == ["shelf/2/24.txt"]
+    assert sources(client, sort="-source", limit=1) == ["staff/handbook.md"]
+    assert sources(client, sort="of no kind") == sources(client)
+    tree = [(one["folder"], one["depth"], one["files"]) for one in every["folders"]]
+    assert tree == [("shelf", 0, 25), ("shelf/0", 1, 10), ("shelf/1", 1, 10), ("shelf/2", 1, 5), ("staff", 0, 1)]
+    ids = [one["id"] for one in listed(client, folder="shelf")["documents"]]
+    gone = client.delete("/api/documents", params={"id": ids})
+    assert gone.json()["deleted"] == 25
+    assert listed(client)["all"] == 2
+
+
+@pytest.mark.parametrize("number", ["-1", "x", "1.5", "１"])
+def test_numbers_of_the_list(client: httpx.Client, number: str) -> None:
+    for name in ("offset", "limit"):
+        response = client.get("/api/documents", params={name: number})
+        assert response.status_code == 400
+        assert response.json()["error"].startswith("Expected a whole number, came ")
+    assert listed(client, limit="9" * 40)["total"] == 2
+    assert listed(client, offset="9" * 40)["documents"] == []
+
+
+def test_a_job_holds_several_files_and_says_what_went_wrong(client: httpx.Client) -> None:
+    first = upload(client, "bad.pdf", b"no PDF either")
+    job = upload(client, "good.txt", "Good words.", job=first["id"])
+    assert job["id"] == first["id"]
+    states = [(file["name"], file["state"]) for file in job["files"]]
+    assert states == [("bad.pdf", "failed"), ("good.txt", "indexed")]
+    assert "not a readable PDF" in job["files"][0]["reason"]
+    assert client.get(f"/api/jobs/{job['id']}", params={"since": job["revision"]}).json()["files"] == []
+    assert row(client, "bad.pdf")["state"] == "failed"
+    assert client.delete("/api/documents?source=bad.pdf&source=good.txt").json()["deleted"] == 2
+
+
+def test_indexing_again(client: httpx.Client, library: Library) -> None:
+    file = library.path.parent / "files" / "broken.pdf"
+    started = client.post("/api/documents/reindex", params={"source": "broken.pdf"})
+    assert started.status_code == 201
+    job = started.json()
+    until = time.monotonic() + 30
+    while job["state"] == "running" and time.monotonic() < until:
+        time.sleep(0.05)
+        job = client.get(f"/api/jobs/{job['id']}").json()
+    assert [file["state"] for file in job["files"]] == ["failed"]
+    assert str(file.parent) not in json.dumps(job)
+
+
+def test_stopping_a_job(client: httpx.Client, library: Library) -> None:
+    with library.writing():  # so that all of it waits
+        job = client.post("/api/documents", params={"name": "a.txt"}, content="Waiting words.").json()
+        assert client.get("/api/documents").status_code == 200  # the page goes on
+        answered = client.delete(f"/api/jobs/{job['id']}")
+        assert answered.status_code == 200
+        assert answered.json()["id"] == job["id"]
+    until = time.monotonic() + 30
+    while client.get(f"/api/jobs/{job['id']}").json()["state"] == "running" and time.monotonic() < until:
+        time.sleep(0.05)
+    client.delete("/api/documents", params={"source": "a.txt"})
+
+
+def test_a_visitors_jobs_are_listed_for_them_alone(client: httpx.Client) -> None:
+    mine, yours = ({"cookie": f"refdesk-visitor={letter * 24}"} for letter in "ab")
+    sent = client.post("/api/documents", params={"name": "own.txt"}, content="Own words.", headers=mine).json()
+    assert [job["id"] for job in client.get("/api/jobs", headers=mine).json()["jobs"]] == [sent["id"]]
+    assert client.get("/api/jobs", headers=yours).json()["jobs"] == []
+    to_it = {"name": "more.txt", "job": sent["id"]}
+    assert client.post("/api/documents", params=to_it, content="More.", headers=yours).status_code == 404
+    upload(client, "own.txt", "Own words.")  # waits for the first as well
+    assert client.delete("/api/documents", params={"source": "own.txt"}).status_code == 200
+
+
+def test_the_same_source_in_two_folders_needs_an_id(client: httpx.Client) -> None:
+    upload(client, "broken.pdf", b"no PDF from a browser")
+    both = [one for one in listed(client)["documents"] if one["source"] == "broken.pdf"]
+    assert sorted(one["uploaded"] for one in both) == [False, True]
+    refused = client.patch("/api/documents", params={"source": "broken.pdf"}, json={"name": "b.pdf"})
+    assert "say which one by its id" in refused.json()["error"]
+    mine = next(one for one in both if one["uploaded"])
+    assert client.delete("/api/documents", params={"id": mine["id"]}).json()["deleted"] == 1
+    assert not row(client, "broken.pdf")["uploaded"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [HOSTILE_NAME, "../../../evil.txt", "/etc/evil.txt", "a\x00b.txt", "\u202e" * 99 + "x.txt", "я" * 900 + ".txt"],
+)
+def test_hostile_names_are_only_names(client: httpx.Client, library: Library, name: str) -> None:
+    job = upload(client, name, HOSTILE)
+    assert [file["state"] for file in job["files"]] == ["indexed"]
+    assert not list(library.path.parent.glob("*evil*"))
+    assert not Path("/etc/evil.txt").exists()
+    (one,) = listed(client, state="uploaded")["documents"]
+    for text in (one["path"], one["name"], one["title"], job["files"][0]["name"]):
+        assert not set(text) & set("\u202e\x00\n")
+    assert client.delete("/api/documents", params={"source": one["source"]}).json()["deleted"] == 1
+
+
+@pytest.mark.parametrize("name", ["", "x", "x.exe", "..", "x.tar.gz"])
+def test_what_is_not_read_is_refused(client: httpx.Client, library: Library, name: str) -> None:
+    response = client.post("/api/documents", params={"name": name}, content=b"x")
+    assert response.status_code == 400
+    assert re.search("^(Expected one of .docx, .+ or .zip, came|The file has no name)", response.json()["error"])
+    assert not [path for path in library.upload_folder.rglob("*") if path.is_file()]
+
+
+def test_a_zip_that_leads_out_is_refused(client: httpx.Client) -> None:
+    evil = zip_with({"../../evil.txt": b"x"})
+    response = client.post("/api/documents", params={"name": "a.zip"}, content=evil)
+    assert response.status_code == 400
+    assert response.json()["error"].startswith("The archive holds a path that leads out of it")
+
+
+def test_renaming_to_what_cannot_be(client: httpx.Client) -> None:
+    upload(client, "one.txt", "The first.")
+    upload(client, "two.txt", "The second.")
+    one = {"source": "one.txt"}
+    taken = client.patch("/api/documents", params=one, json={"name": "two.txt"})
+    assert (taken.status_code, taken.json()["error"][:31]) == (409, "There is a file two.txt already")
+    assert client.patch("/api/documents", params=one, json={"name": "one.exe"}).status_code == 400
+    for body in (b"", b"[]", b'{"name": 7}', b"\xff", b"[" * 5_000):
+        response = client.patch("/api/documents", params=one, content=body)
+        assert response.json() == {"error": 'Expected {"name": "…"} with the new name.'}
+    assert client.patch("/api/documents", params=one, content=b" " * 20_000).status_code == 413
+    assert client.patch("/api/documents", params={"source": "none.txt"}, json={"name": "x.txt"}).status_code == 404
+    client.delete("/api/documents?source=one.txt&source=two.txt")
+
+
+def test_documents_that_are_not_named(client: httpx.Client) -> None:
+    for method, path in (("DELETE", "/api/documents"), ("POST", "/api/documents/reindex")):
+        assert client.request(method, path, content=b"").json()["error"].startswith("Say which documents")
+        gone = client.request(method, path, params={"id": "0" * 16}, content=b"")
+        assert (gone.status_code, "reload the list" in gone.json()["error"]) == (404, True)
+        many = client.request(method, path, params={"id": ["0"] * 1_001}, content=b"")
+        assert "Expected up to 1,000 documents at a time" in many.json()["error"]
+
+
+ROUTES = {
+    "/api/documents": ("GET", "POST", "PATCH", "DELETE"),
+    "/api/documents/reindex": ("POST",),
+    "/api/jobs": ("GET",),
+    f"/api/jobs/{UNKNOWN}": ("GET", "DELETE"),
+}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+def test_methods(client: httpx.Client, route: str, method: str) -> None:
+    response = client.request(method, route, content=b"" if method == "POST" else None)
+    assert (response.status_code == 405) == (method not in ROUTES[route])
+    assert response.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
+@pytest.mark.parametrize("path", ["x", "x" * 23, "x" * 25, "%2e%2e", "x" * 23 + "%0a", f"{UNKNOWN}/files"])
+def test_what_is_no_job_is_not_found(client: httpx.Client, path: str) -> None:
+    assert client.get(f"/api/jobs/{path}").status_code == 404
+    assert client.get(f"/api/jobs/{UNKNOWN}").json() == {"error": "There is no such job (any more)."}
+
+
+OTHERS: tuple[dict[str, str], ...] = (
+    {"origin": "https://evil.example"},
+    {"origin": "null"},
+    {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"},
+    {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate"},
+)
+
+
+@pytest.mark.parametrize("headers", OTHERS, ids=str)
+def test_other_sites_can_do_nothing(client: httpx.Client, headers: dict[str, str]) -> None:
+    for route, methods in ROUTES.items():
+        for method in methods:
+            content = b"" if method == "POST" else None
+            assert client.request(method, route, headers=headers, content=content).status_code == 403
+    assert listed(client)["all"] == 2
+
+
+def test_a_read_only_server_changes_nothing(reading: httpx.Client, library: Library) -> None:
+    assert listed(reading)["read_only"] is True
+    for method in ("POST", "PATCH", "DELETE"):
+        response = reading.request(method, "/api/documents?name=a.txt&source=broken.pdf", content=b"x")
+        assert (response.status_code, response.json()["error"]) == (403, "This server is read-only.")
+    assert reading.post("/api/documents/reindex?source=broken.pdf", content=b"").status_code == 403
+    assert reading.delete(f"/api/jobs/{UNKNOWN}").status_code == 403
+    assert len(library.documents()) == 2
+
+
+def test_lengths(client: httpx.Client, library: Library) -> None:
+    post = "/api/documents?name=a.txt"
+    long = client.post(post, content=b"x" * (LARGEST + 1))
+    assert (long.status_code, long.json()["error"]) == (413, "The request is too long.")
+    assert client.post(post, content=iter([b"x"])).status_code == 411
+    assert client.post("/api/documents/reindex?source=a", content=b"x" * 1_000_001).status_code == 413
+    assert not [path for path in library.upload_folder.rglob("*") if path.is_file()]
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(client: httpx.Client, library: Library) -> None:
+    with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as sending:
+        head = "POST /api/documents?name=half.txt HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 500000\r\n\r\n"
+        sending.sendall(head.encode() + b"x" * 1_000)
+        until = time.monotonic() + 10
+        while not list(library.upload_folder.glob(".incoming-*")) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert list(library.upload_folder.glob(".incoming-*"))
+    while list(library.upload_folder.iterdir()) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert list(library.upload_folder.iterdir()) == []
+
+
+def test_the_page_answers_while_files_are_indexed(client: httpx.Client, library: Library) -> None:
+    text = "".join(f"The warden of room {n} keeps key {n * 7}. " for n in range(6_000))
+    job = client.post("/api/documents", params={"name": "long.txt"}, content=text).json()
+    began = time.monotonic()
+    assert client.get("/health").status_code == 200
+    assert listed(client)["total"] >= 2
+    assert library.ask("How many days of annual leave?").found
+    assert time.monotonic() - began < 10
+    client.delete(f"/api/jobs/{job['id']}")
+    upload(client, "long.txt", text)
+    assert client.delete("/api/documents", params={"source": "long.txt"}).json()["deleted"] == 1
+
+
+def test_ctrl_c_ends_quietly_and_the_next_server_goes_on(tmp_path: Path, encoder: Encoder) -> None:
+    Library.create(tmp_path / "library", encoder=encoder).close()
+    app = Path(__file__).parent.parent / "app.py"
+    command = [sys.executable, str(app), "--library", str(tmp_path / "library"), "--port", "0", "--no-browser"]
+    text = "".join(f"The warden of room {n} keeps key {n * 7}. " for n in range(3_000))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        with httpx.Client(base_url=run.stderr.readline().split()[3], timeout=20) as client:
+            job = client.post("/api/documents", params={"name": "long.txt"}, content=text).json()
+            until = time.monotonic() + 60
+            while job["stage"] != "encoding" and job["state"] == "running" and time.monotonic() < until:
+                time.sleep(0.02)
+                job = client.get(f"/api/jobs/{job['id']}").json()
+            assert job["state"] == "running"
+        run.send_signal(signal.SIGINT)
+        out, errors = run.communicate(timeout=30)
+    assert (run.returncode, out, errors) == (0, "", "")
+    with Library.open(tmp_path / "library", encoder=encoder) as library:
+        assert library.documents() == []
+        with serving(library) as address, httpx.Client(base_url=address, timeout=20) as client:
+            until = time.monotonic() + 60
+            while not listed(client)["documents"] and time.monotonic() < until:
+                time.sleep(0.05)
+            assert row(client, "long.txt")["state"] == "indexed"
+
+
+def test_names_in_a_query_are_not_taken_apart(client: httpx.Client) -> None:
+    upload(client, "a&source=b.txt", "Odd words.")
+    assert client.delete(f"/api/documents?source={quote('a&source=b.txt')}").json()["deleted"] == 1
+
+
+def test_folders_are_a_tree_whatever_their_names_sort_like() -> None:
+    names = ("a/x/1.txt", "a-b/2.txt", "a/3.txt", "4.txt")
+    infos = [
+        DocumentInfo(name, "/r", "indexed", None, "0" * 16, None, "text", "en", None, None, 1, 1, "2026-01-01")
+        for name in names
+    ]
+    tree = documents.folders([documents.row(info, uploaded=False) for info in infos])
+    assert [(one["folder"], one["files"]) for one in tree] == [("a", 2), ("a/x", 1), ("a-b", 1)]

@@ -1,0 +1,525 @@
+"""Files that come through the page: their names, what is unpacked, how they are indexed, and what a crash leaves."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import struct
+import threading
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from files_for_tests import zip_with
+
+from embeddings import Encoder
+from qa import Library, QAError, ingest, unpack
+from qa.errors import ReadError
+from qa.ingest import Ingest, Job, QueueFullError
+from qa.types import DocumentInfo
+from qa.uploads import DiskFullError, TakenError, Uploads, safe_name
+
+SECONDS = 30
+
+
+@pytest.fixture
+def held(library: Library) -> Iterator[Uploads]:
+    """The uploads of an empty library."""
+    made = Uploads(library)
+    yield made
+    made.close()
+
+
+def add(held: Uploads, name: str, content: bytes | str, job: Job | None = None) -> Job:
+    """Upload to the end of its job."""
+    done = send(held, name, content, job)
+    assert held.ingest.wait(done, SECONDS)
+    return done
+
+
+def send(held: Uploads, name: str, content: bytes | str, job: Job | None = None) -> Job:
+    with held.incoming() as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+        return held.add(name, partial, job=job)
+
+
+def outcomes(job: Job) -> dict[str, str]:
+    return {file.name: file.state for file in job.files}
+
+
+def info(held: Uploads, source: str) -> DocumentInfo:
+    return next(one for one in held.library.documents() if one.source == source)
+
+
+def sources(held: Uploads) -> list[str]:
+    return [one.source for one in held.library.documents()]
+
+
+def on_disk(held: Uploads) -> list[str]:
+    """All files below the uploads, hidden ones too."""
+    return sorted(path.relative_to(held.folder).as_posix() for path in held.folder.rglob("*") if path.is_file())
+
+
+def answer(held: Uploads, question: str) -> str:
+    return " ".join(sentence.text for sentence in held.library.ask(question).sentences)
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("notes.md", "notes.md"),
+        ("a/b/notes.md", "notes.md"),
+        ("..\\..\\notes.md", "notes.md"),
+        ("../../etc/passwd.txt", "passwd.txt"),
+        (".hidden.md", "hidden.md"),
+        ("  two\n words .md", "two words.md"),
+        ("\u202egpj.exe.md", "_gpj.exe.md"),
+        ("a\x00b\x1b.md", "a_b_.md"),
+        ('<img src="x" onerror=1>.md', "_img src=_x_ onerror=1_.md"),
+        ("what?*[1].md", "what__[1].md"),
+        ("e\u0301.md", "é.md"),
+        ("نامه\u200cها.md", "نامه\u200cها.md"),
+        ("CON.txt", "_CON.txt"),
+        ("\ud800.md", "_.md"),
+        ("x" * 500 + ".pdf", "x" * 176 + ".pdf"),
+        ("я" * 500 + ".pdf", "я" * 88 + ".pdf"),
+    ],
+)
+def test_safe_names(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+    assert safe_name(safe) == safe
+
+
+@pytest.mark.parametrize("name", ["", "/", "..", "...", " . ", "a/", "x." + "y" * 30])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(QAError, match=r"give it one|shorten it"):
+        safe_name(name)
+
+
+# One file
+
+
+def test_an_uploaded_file_answers_and_is_kept_under_its_name(held: Uploads) -> None:
+    job = add(held, "../zebra.md", "# Permits\n\nThe zebra permit costs 40 coins.\n")
+    assert outcomes(job) == {"zebra.md": "indexed"}
+    assert job.files[0].passages == 1
+    assert answer(held, "What does the zebra permit cost?") == "The zebra permit costs 40 coins."
+    assert sources(held) == on_disk(held) == ["zebra.md"]
+    assert held.holds(info(held, "zebra.md"))
+
+
+def test_a_file_that_cannot_be_read_says_why_and_stops_nothing(held: Uploads) -> None:
+    job = add(held, "bad.pdf", b"not a PDF at all")
+    job = add(held, "good.txt", "The good file has words.", job)
+    assert outcomes(job) == {"bad.pdf": "failed", "good.txt": "indexed"}
+    assert "not a readable PDF" in (job.files[0].reason or "")
+    assert str(held.folder) not in (job.files[0].reason or "")
+
+
+def test_other_kinds_are_refused_and_leave_nothing(held: Uploads) -> None:
+    for name in ("program.exe", "photo.heic", "notes"):
+        with pytest.raises(QAError, match=r"expected one of \.docx, .* or \.zip, came"):
+            add(held, name, b"x")
+    assert on_disk(held) == []
+
+
+def test_a_taken_name_gets_a_number_unless_the_bytes_are_the_same(held: Uploads) -> None:
+    assert outcomes(add(held, "a.txt", "The first file.")) == {"a.txt": "indexed"}
+    assert outcomes(add(held, "a.txt", "The second file.")) == {"a (2).txt": "indexed"}
+    assert outcomes(add(held, "a.txt", "The third file.")) == {"a (3).txt": "indexed"}
+    assert outcomes(add(held, "a.txt", "The second file.")) == {"a (2).txt": "unchanged"}
+    assert on_disk(held) == ["a (2).txt", "a (3).txt", "a.txt"]
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(held: Uploads) -> None:
+    with pytest.raises(RuntimeError), held.incoming() as partial:  # noqa: PT012
+        partial.write_bytes(b"half")
+        raise RuntimeError
+    assert on_disk(held) == []
+
+
+def test_a_file_has_its_name_only_when_it_is_whole(held: Uploads) -> None:
+    with held.incoming() as partial:
+        partial.write_bytes(b"The first half and ")
+        assert on_disk(held) == [partial.name]
+        assert partial.name.startswith(".")  # no folder that is indexed shows it
+
+
+def test_no_room(held: Uploads) -> None:
+    with pytest.raises(DiskFullError, match="do not fit on the disk, which has"):
+        held.check_space(1 << 60)
+    held.room = lambda more: f"No room for {more}."
+    with pytest.raises(DiskFullError, match=r"No room for 5\."):
+        held.check_space(5)
+    with pytest.raises(DiskFullError, match=r"No room for 11\."):
+        add(held, "a.zip", zip_with({"a.txt": b"Some words."}))
+    assert on_disk(held) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_a_full_disk_is_one_line(held: Uploads) -> None:
+    full = pytest.raises(DiskFullError, match="the disk is full: free some space")
+    with full as caught, held.incoming() as partial:
+        partial.symlink_to("/dev/full")
+        partial.write_bytes(b"x" * 10_000)
+    assert "\n" not in str(caught.value)
+    assert on_disk(held) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(held: Uploads) -> None:
+    held.folder.write_text("in the way")
+    with pytest.raises(QAError, match=r"the library's uploads cannot be written \("):
+        add(held, "a.txt", "x")
+
+
+# Archives
+
+
+def test_a_zip_keeps_its_folders_and_says_what_is_left_out(held: Uploads) -> None:
+    members = {
+        "a.md": b"The axolotl sleeps at noon.",
+        "deep/er/b.txt": b"The badger sleeps at night.",
+        "deep/c.exe": b"MZ",
+        "inner.zip": zip_with({"x.txt": b"The xerus."}),
+        ".hidden.md": b"Hidden words.",
+        "__MACOSX/a.md": b"junk",
+    }
+    job = add(held, "animals.zip", zip_with(members))
+    assert outcomes(job) == {
+        "animals/a.md": "indexed",
+        "animals/deep/er/b.txt": "indexed",
+        "deep/c.exe": "skipped",
+        "inner.zip": "skipped",
+        ".hidden.md": "skipped",
+        "__MACOSX/a.md": "skipped",
+    }
+    reasons = {file.name: file.reason or "" for file in job.files}
+    assert "of a kind that is not read (.exe)" in reasons["deep/c.exe"]
+    assert "not opened" in reasons["inner.zip"]
+    assert on_disk(held) == sources(held) == ["animals/a.md", "animals/deep/er/b.txt"]
+    again = add(held, "animals.zip", zip_with(members))
+    assert [file.state for file in again.files][:2] == ["unchanged", "unchanged"]
+    assert on_disk(held) == ["animals/a.md", "animals/deep/er/b.txt"]
+
+
+def test_a_zip_of_one_folder_gets_no_other_around_it(held: Uploads) -> None:
+    add(held, "download-17.zip", zip_with({"report/a.txt": b"Some words.", "report/b/c.txt": b"Other words."}))
+    assert sources(held) == ["report/a.txt", "report/b/c.txt"]
+
+
+@pytest.mark.parametrize("name", ["../evil.txt", "a/../../evil.txt", "/etc/evil.txt", "C:\\evil.txt", "..\\evil.txt"])
+def test_a_path_that_leads_out_refuses_the_archive(held: Uploads, name: str) -> None:
+    with pytest.raises(unpack.ArchiveError, match="a path that leads out of it"):
+        add(held, "a.zip", zip_with({"good.txt": b"Good words.", name: b"Evil words."}))
+    assert on_disk(held) == []
+    assert not list(held.library.path.parent.rglob("*evil*"))
+
+
+def test_links_are_not_made(held: Uploads) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        link = zipfile.ZipInfo("link.txt")
+        link.create_system = 3
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("real.txt", "Real words.")
+    job = add(held, "a.zip", out.getvalue())
+    assert outcomes(job) == {"a/real.txt": "indexed", "link.txt": "skipped"}
+    assert on_disk(held) == ["a/real.txt"]
+
+
+def bomb(megabytes: int) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("bomb.txt", "w") as part:
+        for _ in range(megabytes):
+            part.write(b"0" * 1_000_000)
+    return out.getvalue()
+
+
+def test_a_bomb_is_not_unpacked(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(unpack.ArchiveError, match="times its size, more than 200"):
+        add(held, "bomb.zip", bomb(20))
+    monkeypatch.setattr(unpack, "LARGEST_UNPACKED", 1_000_000)
+    with pytest.raises(unpack.ArchiveError, match="unpacks to 2 MB, more than 1"):
+        add(held, "bomb.zip", bomb(2))
+    held.largest = 100
+    job = add(held, "one.zip", zip_with({"big.txt": b"x" * 101, "small.txt": b"Small words."}))
+    assert outcomes(job) == {"one/small.txt": "indexed", "big.txt": "skipped"}
+    assert on_disk(held) == ["one/small.txt"]
+
+
+def test_an_archive_that_lies_about_a_size_gives_no_more_than_it_said(held: Uploads) -> None:
+    data = bytearray(bomb(2))
+    entry = data.rfind(b"PK\x01\x02")
+    struct.pack_into("<L", data, entry + 24, 1_000)  # the size in its list of contents
+    job = add(held, "a.zip", bytes(data))
+    assert outcomes(job) == {"bomb.txt": "failed"}
+    assert "damaged in the archive" in (job.files[0].reason or "")
+    assert on_disk(held) == []
+
+
+def test_an_archive_of_very_many_files_is_not_opened(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = zip_with({f"{n}.txt": b"" for n in range(12)})
+    monkeypatch.setattr(unpack, "MOST_MEMBERS", 10)
+    with pytest.raises(unpack.ArchiveError, match="holds 12 files, more than 10"):
+        add(held, "a.zip", many)
+    monkeypatch.setattr(unpack, "_MOST_ENTRIES", 11)
+    monkeypatch.setattr(zipfile.ZipFile, "__init__", None)  # it may not even be opened
+    with pytest.raises(unpack.ArchiveError, match="more than 10 files"):
+        add(held, "a.zip", many)
+    assert on_disk(held) == []
+
+
+def test_encrypted_and_oddly_compressed_members_are_skipped(held: Uploads) -> None:
+    data = bytearray(zip_with({"secret.txt": b"Secret words.", "plain.txt": b"Plain words."}))
+    data[data.find(b"PK\x01\x02") + 8] |= 1
+    job = add(held, "a.zip", bytes(data))
+    assert outcomes(job) == {"a/plain.txt": "indexed", "secret.txt": "skipped"}
+    assert "encrypted" in (job.files[1].reason or "")
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("odd.txt", "Odd words.")
+    assert outcomes(add(held, "b.zip", out.getvalue())) == {"odd.txt": "skipped"}
+
+
+def test_a_damaged_member_fails_alone_and_damaged_archives_are_one_line(held: Uploads) -> None:
+    data = bytearray(zip_with({"a.txt": b"Damaged words.", "b.txt": b"Whole words."}))
+    data[data.find(b"Damaged")] ^= 1
+    job = add(held, "a.zip", bytes(data))
+    assert outcomes(job) == {"a.txt": "failed", "a/b.txt": "indexed"}
+    for broken in (b"", b"PK", b"no archive", bytes(data[: len(data) // 2])):
+        with pytest.raises(unpack.ArchiveError, match="not a readable zip archive"):
+            add(held, "b.zip", broken)
+    with pytest.raises(unpack.ArchiveError, match="holds no files"):
+        add(held, "c.zip", zip_with({}))
+
+
+# In the library
+
+
+def test_folders_around_the_library_leave_uploads_as_they_are(tmp_path: Path, encoder: Encoder) -> None:
+    (tmp_path / "notes.txt").write_text("The notes of the house.")
+    with Library.create(tmp_path / "library", encoder=encoder) as library:
+        held = Uploads(library)
+        add(held, "first.txt", "The first upload.")
+        library.sync([tmp_path])
+        add(held, "second.txt", "The second upload.")
+        add(held, "more.zip", zip_with({"third.txt": b"The third upload."}))
+        expected = ["first.txt", "more/third.txt", "notes.txt", "second.txt"]
+        assert sources(held) == expected
+        report = library.sync([tmp_path])
+        assert (report.counts.get("removed", 0), sources(held)) == (0, expected)
+        (held.folder / "second.txt").unlink()
+        report = library.sync([held.folder])
+        assert [(one.source, one.state) for one in report.outcomes] == [("second.txt", "removed")]
+        assert report.counts["unchanged"] == 2
+
+
+def test_exact_sources_mean_themselves_and_globs_still_match(held: Uploads) -> None:
+    for name in ("a[1].txt", "a1.txt", "b.txt"):
+        add(held, name, f"The zebra of {name} sleeps.")
+
+    def found(source: str) -> set[str]:
+        return {hit.citation.source for hit in held.library.retrieve("zebra", sources=[source])}
+
+    assert found("a[1].txt") == {"a[1].txt"}
+    assert found("a[12].txt") == {"a1.txt"}
+    assert found("a*") == {"a[1].txt", "a1.txt"}
+
+
+def test_removing(held: Uploads, folder: Path) -> None:
+    (folder / "same.txt").write_text("The file of the folder.")
+    held.library.sync([folder])
+    add(held, "same.txt", "The uploaded zebra.")
+    add(held, "z.zip", zip_with({"in/a.txt": b"An archived zebra."}))
+    uploaded = next(one for one in held.library.documents() if held.holds(one) and one.source == "same.txt")
+    done = held.remove([uploaded, info(held, "in/a.txt")])
+    assert (done.sources, done.deleted) == (("same.txt", "in/a.txt"), 2)
+    assert sources(held) == ["same.txt"]  # the folder's own
+    assert list(held.folder.iterdir()) == []  # the archive's folder is gone as well
+    assert not held.library.ask("zebra").found
+    done = held.remove(held.library.documents())
+    assert (done.deleted, sources(held)) == (0, [])
+    assert (folder / "same.txt").exists()
+
+
+def test_renaming_encodes_nothing_again(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(held, "a.txt", "The zebra permit.")
+    add(held, "bad.pdf", b"no PDF")
+    before = info(held, "a.txt").document_id
+    monkeypatch.setattr(Encoder, "encode_documents", None)
+    assert held.rename(info(held, "a.txt"), "../Zebra: <permits>.TXT") == "Zebra_ _permits_.TXT"
+    assert info(held, "Zebra_ _permits_.TXT").document_id == before
+    assert held.rename(info(held, "bad.pdf"), "worse.pdf") == "worse.pdf"
+    assert sources(held) == on_disk(held) == ["Zebra_ _permits_.TXT", "worse.pdf"]
+
+
+def test_what_cannot_be_renamed(held: Uploads, folder: Path) -> None:
+    (folder / "own.txt").write_text("The file of the folder.")
+    held.library.sync([folder])
+    add(held, "a.txt", "The first.")
+    add(held, "b.txt", "The second.")
+    with pytest.raises(QAError, match="rename it there"):
+        held.rename(info(held, "own.txt"), "mine.txt")
+    with pytest.raises(TakenError, match=r"a file b\.txt already"):
+        held.rename(info(held, "a.txt"), "b.txt")
+    with pytest.raises(QAError, match=r"end in \.txt"):
+        held.rename(info(held, "a.txt"), "a.exe")
+    gone = info(held, "a.txt")
+    (held.folder / "a.txt").unlink()
+    with pytest.raises(QAError, match="not there any more"):
+        held.rename(gone, "c.txt")
+
+
+def test_a_rename_that_the_library_refuses_changes_nothing(held: Uploads) -> None:
+    add(held, "a.txt", "The first.")
+    with held.library.writing(), pytest.raises(QAError, match="being written"):
+        held.rename(info(held, "a.txt"), "b.txt", wait=0.1)
+    assert on_disk(held) == ["a.txt"]
+
+
+def test_indexing_again_reads_what_failed_and_what_changed(
+    held: Uploads, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise ReadError("no memory is left to read it")
+
+    path = folder / "late.txt"
+    path.write_text("The first words came.")
+    monkeypatch.setattr("qa.sync.RACY_NANOSECONDS", 0)  # so that nothing but the wish makes it read again
+    with monkeypatch.context() as patch:
+        patch.setattr("qa.readers.worker.Worker.read", failing)
+        held.library.sync([folder])
+    assert held.library.sync([folder]).counts == {"failed": 1}
+    job = held.reindex([info(held, "late.txt")])
+    assert held.ingest.wait(job, SECONDS)
+    assert outcomes(job) == {"late.txt": "indexed"}
+    path.write_text("The late words came.")
+    job = held.reindex([info(held, "late.txt")])
+    assert held.ingest.wait(job, SECONDS)
+    assert outcomes(job) == {"late.txt": "indexed"}
+    path.unlink()
+    job = held.reindex([info(held, "late.txt")])
+    assert held.ingest.wait(job, SECONDS)
+    assert "not there any more" in (job.files[0].reason or "")
+
+
+# Jobs
+
+
+def test_a_busy_library_is_waited_for(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "BUSY_SECONDS", 0.1)
+    with held.library.writing():
+        job = send(held, "a.txt", "The zebra waits.")
+        until = time.monotonic() + SECONDS
+        while job.stage != "busy" and time.monotonic() < until:
+            time.sleep(0.02)
+        assert job.as_json()["stage"] == "busy"
+        assert outcomes(job) == {"a.txt": "reading"}
+    assert held.ingest.wait(job, SECONDS)
+    assert outcomes(job) == {"a.txt": "indexed"}
+
+
+def test_stopping_indexes_nothing_that_waits_and_deletes_it(held: Uploads) -> None:
+    add(held, "old.txt", "The old words.")
+    with held.ingest.aside():
+        job = send(held, "new.txt", "The new words.")
+        job = send(held, "old.txt", "The old words.", job)
+        assert job.as_json()["state"] == "running"
+        held.stop(job)
+    assert outcomes(job) == {"new.txt": "stopped", "old.txt": "stopped"}
+    assert job.as_json()["state"] == "done"
+    assert sources(held) == on_disk(held) == ["old.txt"]  # that was there before
+
+
+def test_the_queue_is_bounded(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "MOST_WAITING", 2)
+    with held.ingest.aside():
+        jobs = [send(held, f"{n}.txt", f"The number {n}.") for n in range(2)]
+        with pytest.raises(QueueFullError, match="2 files wait to be indexed"):
+            send(held, "3.txt", "The last.")
+        with pytest.raises(QueueFullError):
+            send(held, "4.zip", zip_with({"4.txt": b"The very last."}))
+        assert [name for name in on_disk(held) if not name.startswith(".")] == ["0.txt", "1.txt"]
+    assert all(held.ingest.wait(job, SECONDS) for job in jobs)
+
+
+def test_progress_tells_only_what_changed(held: Uploads) -> None:
+    job = add(held, "a.zip", zip_with({f"{n}.txt": f"The number {n}.".encode() for n in range(5)}))
+    whole = job.as_json()
+    assert (whole["done"], whole["total"], whole["progress"], whole["stage"]) == (5, 5, 1.0, "done")
+    assert [file["number"] for file in whole["files"]] == [0, 1, 2, 3, 4]
+    assert job.as_json(whole["revision"])["files"] == []
+    add(held, "b.txt", "One more.", job)
+    assert [file["name"] for file in job.as_json(whole["revision"])["files"]] == ["b.txt"]
+
+
+def test_what_waited_when_a_server_ended_is_indexed_by_the_next(held: Uploads) -> None:
+    with held.ingest.aside():
+        send(held, "a.txt", "The zebra survives.")
+        held.close()  # as a crash would, it leaves the file and the note that it waits
+    assert sources(held) == []
+    old = held.folder / ".incoming-0123456789abcdef"
+    old.write_bytes(b"half")
+    fresh = held.folder / ".incoming-fedcba9876543210"
+    fresh.write_bytes(b"another server's")
+    os.utime(old, (1, 1))
+    (held.folder / ".waiting-evil").write_text('["../library.sqlite", "../../secret.txt", "none.txt", 7]')
+    (held.library.path.parent / "secret.txt").write_text("The secret of the house.")
+    following = Uploads(held.library)
+    job = following.resume()
+    assert job is not None
+    assert following.ingest.wait(job, SECONDS)
+    assert outcomes(job) == {"a.txt": "indexed"}
+    until = time.monotonic() + SECONDS
+    while following.ingest.working() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert on_disk(following) == [fresh.name, "a.txt"]
+    assert following.resume() is None
+    following.close()
+
+
+def test_closing_ends_the_thread_in_the_middle_of_a_file(held: Uploads) -> None:
+    text = "".join(f"The warden of room {n} keeps key {n * 7}. " for n in range(20_000))
+    job = send(held, "long.txt", text)
+    until = time.monotonic() + SECONDS
+    while job.stage != "encoding" and time.monotonic() < until:
+        time.sleep(0.02)
+    thread = held.ingest.thread
+    held.close()
+    assert thread is not None
+    thread.join(SECONDS)
+    assert not thread.is_alive()
+    assert outcomes(job) == {"long.txt": "waiting"}
+    with pytest.raises(QAError, match="closing"):
+        send(held, "b.txt", "More.")
+    assert not (held.folder / "b.txt").exists()
+
+
+def test_a_bug_ends_one_group_and_not_the_next(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("the secret of the house")
+
+    told: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_value))
+    with monkeypatch.context() as patch:
+        patch.setattr(Library, "sync", broken)
+        job = add(held, "a.txt", "The first.")
+    assert "the terminal that runs Refdesk shows what" in (job.files[0].reason or "")
+    assert outcomes(add(held, "b.txt", "The second.")) == {"b.txt": "indexed"}
+    assert [str(one) for one in told] == ["the secret of the house"]
+
+
+def test_old_jobs_are_forgotten_when_they_are_done(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "MOST_JOBS", 2)
+    jobs = Ingest(library)
+    first, second, third = (jobs.start("me", []) for _ in range(3))
+    assert jobs.jobs("me") == [second, third]
+    assert jobs.find(first.id) is None
+    assert jobs.jobs("you") == []
