@@ -31,28 +31,35 @@ PASSAGES = (3, 5, 10, 20)
 """How many passages a visitor may ask for."""
 WEIGHTS = {"both": None, "meaning": 1.0, "words": 0.0}
 """How passages are found, as the weight of the cosine; None for the one chosen by language."""
-_LONGEST_SCOPE, _LONGEST_SOURCE, _LONGEST_ID = 200_000, 1_000, 100
+_LONGEST_SCOPE, _LONGEST_ID = 900_000, 100
 _BUG = "Something went wrong on the page's side; the terminal that runs Refdesk shows what."
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a question is asked with: only these sources (globs; none for all), so many passages, how they are found."""
+    """What a question is asked with: only these sources (globs; none for all), so many passages, how they are found.
+
+    With `unclear` nobody can tell which sources were meant, and to search all of them would be wrong.
+    """
 
     sources: tuple[str, ...] = ()
     k: int = 5
     by: str = "both"
+    unclear: bool = False
 
     @classmethod
     def of(cls, text: object) -> Self:
-        """What the browser says, which can be anything; the default where it makes no sense."""
-        try:
-            said = json.loads(text) if isinstance(text, str) and len(text) <= _LONGEST_SCOPE else {}
-            sources = tuple(str(source)[:_LONGEST_SOURCE] for source in said.get("sources", ()))
-            k, by = said.get("k", 5), said.get("by", "both")
-            return cls(sources, k if k in PASSAGES else 5, by if by in WEIGHTS else "both")
-        except (ValueError, AttributeError, TypeError, RecursionError):
+        """What the browser says, which can be anything."""
+        if not text:
             return cls()
+        try:
+            said = json.loads(text) if isinstance(text, str) and len(text) <= _LONGEST_SCOPE else None
+            sources, k, by = said.get("sources", []), said.get("k"), said.get("by")  # type: ignore[union-attr]
+            if not isinstance(sources, list) or not all(isinstance(one, str) for one in sources):
+                return cls(unclear=True)
+            return cls(tuple(sources), k if k in PASSAGES else 5, by if by in WEIGHTS else "both")
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            return cls(unclear=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +232,9 @@ def _asking(
     asked = question.strip().encode("utf-8", "replace").decode()
     if not asked:
         yield Step(_shown(chat, notice="Type a question first."))
+        return
+    if scope.unclear:
+        yield Step(_shown(chat, notice="These are too many documents to choose one by one: choose whole folders."))
         return
     size, number = _size(library), chat.next
     yield Step(_with(chat, render.exchange(asked, render.searching(size), number, busy=True)), question="")
