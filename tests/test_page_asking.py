@@ -188,9 +188,7 @@ def test_a_question_is_given_up(browser: Browser, address: str, library: Library
         assert page.locator(".rd-question-words").all_text_contents() == [LEAVE]
 
 
-def test_a_conversation_survives_a_reload_and_a_restart(
-    browser: Browser, library: Library, tmp_path: Path, encoder: Encoder
-) -> None:
+def test_a_conversation_survives_a_reload_and_a_restart(browser: Browser, tmp_path: Path, encoder: Encoder) -> None:
     files = tmp_path / "files"
     files.mkdir()
     (files / "boats.md").write_text("# Boats\n\nThe ferry carries forty passengers and six cars.\n", encoding="utf-8")
