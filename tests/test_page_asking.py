@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser import ARGUMENTS, CHROMIUM, make_library, serving, visiting
+from files_for_tests import lines, pdf
 
 from embeddings import Encoder
 from qa import Library, as_text
+from qa.page.site import Settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -215,6 +217,31 @@ def test_a_conversation_survives_a_reload_and_a_restart(browser: Browser, tmp_pa
                 playwright.expect(page.locator("#rd-mark")).to_be_focused()
                 assert "forty passengers" in (page.locator("#rd-mark").text_content() or "")
         context.close()
+
+
+def test_a_pdf_shows_its_page_with_the_words_boxed(browser: Browser, tmp_path: Path, encoder: Encoder) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    first = lines("The crane manual was printed in Husum.", "It has two pages.")
+    second = lines("Stop lifting when the wind exceeds 14 metres per second.", "Lower the load first.")
+    (files / "crane.pdf").write_bytes(pdf([first, second], title="Crane manual"))
+    with Library.create(tmp_path / "library", encoder=encoder) as own:
+        own.sync([files])
+        with serving(own, settings=Settings(originals=True)) as address, visiting(browser, address) as visit:
+            page = visit.page
+            visit.ask("At what wind speed must lifting stop?")
+            page.locator(".rd-marker").first.click()
+            picture = page.get_by_role("img", name="Page 2 of 2, the quoted words boxed")
+            playwright.expect(picture).to_be_visible()
+            playwright.expect(picture).to_be_focused()
+            assert not page.locator("#rd-mark").is_visible()
+            page.get_by_role("button", name="Text", exact=True).click()
+            playwright.expect(page.locator("#rd-mark")).to_be_focused()
+            assert not picture.is_visible()
+            with page.expect_download() as got:
+                page.get_by_role("link", name="Download the file").click()
+            assert got.value.suggested_filename == "crane.pdf"
+            assert Path(got.value.path()).read_bytes() == (files / "crane.pdf").read_bytes()
 
 
 def test_conversations_of_others_do_not_open(browser: Browser, address: str) -> None:
