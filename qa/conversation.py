@@ -20,16 +20,24 @@ _OPENING = re.compile(
 )
 
 
+def points_back(question: str) -> bool:
+    """Does a question refer to an earlier one: by a pronoun, or an opening "And…"?"""
+    return has_pointer(question) or bool(_OPENING.match(question))
+
+
 def leans(question: str) -> bool:
-    """Does a question need an earlier one: a pronoun, an opening "And…", or two content words at most?"""
-    return has_pointer(question) or bool(_OPENING.match(question)) or len(content_words(question)) <= _FEW_WORDS
+    """Does a question need an earlier one: does it point back, or has it two content words at most?"""
+    return points_back(question) or len(content_words(question)) <= _FEW_WORDS
 
 
 def plan(question: str, turns: Sequence[str | Turn]) -> tuple[tuple[float, str], ...]:
     """What to search, as (weight, text): the question, and its text after the first and the previous question.
 
-    The weights sum to 1. Scores are mixed, not texts, so that a change of topic survives.
+    The first is that of the topic: the last one that was answered alone. The weights sum to 1. Scores are mixed, not
+    texts, so that a change of topic survives.
     """
+    topics = [place for place, turn in enumerate(turns) if isinstance(turn, Turn) and turn.alone]
+    turns = turns[topics[-1] :] if topics else turns
     earlier = [turn if isinstance(turn, str) else turn.question for turn in turns]
     earlier = [text.strip() for text in earlier if text.strip()]
     if not earlier:

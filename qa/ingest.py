@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import threading
 from collections import deque
@@ -122,11 +123,18 @@ class Ingest:
         self.thread: threading.Thread | None = None
 
     def start(
-        self, owner: str, files: Sequence[FileState], *, job: Job | None = None, journal: Path | None = None
+        self,
+        owner: str,
+        files: Sequence[FileState],
+        *,
+        job: Job | None = None,
+        journal: Path | None = None,
+        resumed: bool = False,
     ) -> Job:
         """A job with these files, or a job's further files; those that are `waiting` will be indexed.
 
-        `journal` is a file that tells a next start of them, until the job is done.
+        `journal` is a file that tells a next start of them, until the job is done. Files that are `resumed` waited
+        before this start: they wait again, however many they are.
 
         Raises:
             QueueFullError: too many wait already.
@@ -135,7 +143,8 @@ class Ingest:
         with self._changed:
             if self._closed:
                 raise QAError("the server is closing: try again when it runs")
-            self.check_room(len(files))
+            if not resumed:
+                self.check_room(len(files))
             if job is None:
                 job = Job(secrets.token_urlsafe(18), owner)
                 self._jobs[job.id] = job
@@ -226,8 +235,9 @@ class Ingest:
             pass
         finally:  # after a bug the next group is not to blame
             with self._changed:
-                self.thread = None
-                self._work()
+                if self.thread is threading.current_thread():  # not one that was started since the last group
+                    self.thread = None
+                    self._work()
 
     def _next(self) -> list[tuple[Job, FileState]]:
         """Files of one root that wait, marked as being read; none where nothing waits."""
@@ -355,4 +365,11 @@ class Ingest:
 
     def _without_folders(self, message: str, file: FileState) -> str:
         """A message without this machine's folders, which are nobody's business in a browser."""
-        return message.replace(str(file.path), file.name).replace(str(self.library.path), "the library")
+        return without_folder(message.replace(str(file.path), file.name), self.library, "the library")
+
+
+def without_folder(message: str, library: Library, shown: str) -> str:
+    """A message with `shown` in place of a library's absolute path; a relative one may be any word ("lib")."""
+    for path in {str(library.path.absolute()), str(library.path.resolve())}:
+        message = re.sub(rf"{re.escape(path)}(?![\w-])", shown, message)
+    return message

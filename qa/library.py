@@ -470,11 +470,17 @@ class Library:
         def searched(number: int) -> Searched:
             plan = plans[number]
             own = vectors[ends[number] - len(plan) : ends[number]]
-            query = retrieval.weighted(plan, own, self._shown(turns[number]))
+            shown = self._shown(turns[number])
+            queries = [retrieval.weighted(plan, own, shown)]
+            if len(plan) > 1 and not conversation.points_back(asked[number]):  # it may be about something else
+                queries.insert(0, retrieval.weighted(((1.0, plan[0][1]),), own[:1], shown))
             with self._turns[current.large], self.store.reading():
-                ranking = retrieval.rank(current, query, k, allowed=allowed, dense_weight=dense_weight)
+                for query in queries:
+                    ranking = retrieval.rank(current, query, k, allowed=allowed, dense_weight=dense_weight)
+                    if query is queries[-1] or ranking.strong:
+                        break
                 found = answering.find(self.store, current, query, ranking, k)
-            return Searched(asked[number], plan[-1][1], current, ranking, found)
+            return Searched(asked[number], query.texts[-1], current, ranking, found)
 
         each = self._threads.map if current.large and len(asked) >= _MANY else map
         return list(each(searched, range(len(asked))))

@@ -64,6 +64,11 @@ class Ranking:
     lexical: Floats
     thresholds: Floats  # under which a score is weak
 
+    @property
+    def strong(self) -> bool:
+        """Is the best passage a strong match?"""
+        return len(self.rows) > 0 and strength(float(self.scores[0]), float(self.thresholds[0])) == "strong"
+
 
 _NONE = np.zeros(0, dtype=np.float32)
 NO_RANKING = Ranking(np.zeros(0, dtype=np.int64), _NONE, _NONE, _NONE, _NONE)

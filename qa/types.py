@@ -135,10 +135,14 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """An earlier question, and the ids of the passages that were shown for it."""
+    """An earlier question, and the ids of the passages that were shown for it.
+
+    With `alone` it was answered without the questions before it: a topic begins there.
+    """
 
     question: str
     shown: tuple[str, ...] = ()
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +174,8 @@ class Answer:
 
     def turn(self) -> Turn:
         """This answer as an earlier turn of the conversation that goes on."""
-        return Turn(self.question, tuple(hit.passage.id for hit in self.matches()))
+        shown = tuple(hit.passage.id for hit in self.matches())
+        return Turn(self.question, shown, alone=self.found and self.searched == self.question)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,11 @@ LARGEST_RATIO = 200
 """Bytes unpacked for a byte of archive. Text gives 3 to 10, a log that repeats itself 50; a bomb gives 1,000."""
 _HARMLESS = 10_000_000
 """Bytes unpacked up to which no ratio matters."""
+_MOST_PARTS = 30
+_LONGEST_PATH = 1_000
+"""Folders and characters of a member's path. People's folders are 10 deep; each one of a path is made on the disk."""
+_LONGEST_SHOWN = 300
+"""Characters of a path in a list of what was left out."""
 _MOST_ENTRIES = 200_000
 """Entries up to which Python may make objects of a list of contents (0.6 kB each). What is stored in the archive can
 hold lists of its own, as every DOCX does, and is counted as well."""
@@ -47,8 +52,9 @@ class Member:
 
     @property
     def name(self) -> str:
-        """Its path in the archive."""
-        return "/".join(self.parts)
+        """Its path in the archive as it is shown, cut where it is very long."""
+        path = "/".join(self.parts)
+        return path if len(path) <= _LONGEST_SHOWN else f"{path[: _LONGEST_SHOWN - 1]}…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,7 @@ def _contents(archive: ZipFile, size: int, largest: int) -> Contents:
         )
     members: list[Member] = []
     skipped: list[tuple[str, str]] = []
+    folders: set[tuple[str, ...]] = set()
     for info in infos:
         parts = _parts(info.filename)
         if info.is_dir() or not parts:
@@ -112,6 +119,9 @@ def _contents(archive: ZipFile, size: int, largest: int) -> Contents:
         reason = _unwanted(member, largest)
         if reason is None:
             members.append(member)
+            folders.update(parts[:depth] for depth in range(1, len(parts)))
+            if len(folders) > MOST_MEMBERS:
+                raise ArchiveError(f"the archive holds more than {MOST_MEMBERS:,} folders: index its folder instead")
         else:
             skipped.append((member.name, reason))
     total = sum(member.info.file_size for member in members)
@@ -140,6 +150,10 @@ def _parts(name: str) -> tuple[str, ...]:
 def _unwanted(member: Member, largest: int) -> str | None:
     """Why a member is not unpacked; None if it is."""
     info = member.info
+    if len(member.parts) > _MOST_PARTS:
+        return f"in more than {_MOST_PARTS - 1} folders within each other: put it higher up"
+    if len(info.filename) > _LONGEST_PATH:
+        return f"its path is longer than {_LONGEST_PATH:,} characters: shorten it"
     suffix = PurePosixPath(member.parts[-1]).suffix.lower()
     if any(part.startswith(".") or part == "__MACOSX" for part in member.parts):
         return "hidden"
@@ -148,7 +162,7 @@ def _unwanted(member: Member, largest: int) -> str | None:
     if suffix in _ARCHIVES:
         return "an archive in an archive is not opened: add it by itself"
     if kind_of(Path(member.parts[-1])) is None:
-        return f"of a kind that is not read ({suffix or 'no suffix'})"
+        return f"of a kind that is not read ({suffix[:20] or 'no suffix'})"
     if info.flag_bits & 1:
         return "encrypted: unpack the archive, and add its files"
     if info.compress_type not in (ZIP_STORED, ZIP_DEFLATED):

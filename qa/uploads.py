@@ -195,7 +195,7 @@ class Uploads:
                     partial.unlink()
         job = None
         for journal in self.folder.glob(f"{_JOURNAL}*"):
-            job = self.ingest.start("", self._resumed(journal), job=job, journal=journal)
+            job = self.ingest.start("", self._resumed(journal), job=job, journal=journal, resumed=True)
         return job
 
     def working(self) -> bool:
@@ -245,8 +245,7 @@ class Uploads:
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         with self._placing:
-            wanted = self.folder.joinpath(*parts)
-            wanted.parent.mkdir(parents=True, exist_ok=True)
+            wanted = self._made(parts[:-1]) / parts[-1]
             path, number = wanted, 2
             while os.path.lexists(path):
                 if path.is_file() and filecmp.cmp(path, partial, shallow=False):
@@ -256,6 +255,18 @@ class Uploads:
             partial.rename(path)
             _fsync_folder(path.parent)
             return self._state(path, fresh=True)
+
+    def _made(self, parts: Sequence[str]) -> Path:
+        """A folder below the uploads; one whose name a file has gets a number."""
+        folder = self.folder
+        for part in parts:
+            above, number = folder, 2
+            folder = above / part
+            while os.path.lexists(folder) and not folder.is_dir():
+                folder = above / f"{part} ({number})"
+                number += 1
+            folder.mkdir(exist_ok=True)
+        return folder
 
     def _state(self, path: Path, *, fresh: bool = False) -> FileState:
         name = path.relative_to(self.folder).as_posix()

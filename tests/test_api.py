@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ from starlette.routing import Route
 from embeddings import Encoder
 from qa import Library
 from qa.as_json import answer_as_json, hit_as_json
-from qa.page.api import LONGEST_CALL, MOST_QUESTIONS, MOST_TURNS
+from qa.page import api
+from qa.page.api import LONGEST_CALL, MOST_PASSAGES, MOST_QUESTIONS, MOST_TURNS
 from qa.page.server import build_app
 from qa.page.site import Settings
 from qa.users import add
@@ -98,6 +100,23 @@ def test_several_questions_are_a_list_in_their_order(client: httpx.Client, libra
     assert [one["question"] for one in found] == questions[:1]
     most = client.post("/api/retrieve", json={"questions": [GRINDER] * MOST_QUESTIONS, "k": 1}).json()
     assert len(most) == MOST_QUESTIONS
+    many = client.post("/api/retrieve", json={"questions": [GRINDER] * 20, "k": MOST_PASSAGES // 20})
+    assert len(many.json()) == 20
+    assert f"{MOST_PASSAGES:,} at most" in DOCS
+    assert f"{MOST_PASSAGES:,} at most" in client.get("/api/openapi.json").text
+
+
+def test_json_is_written_beside_the_event_loop(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = []
+    plain = json.dumps
+
+    def dumps(*arguments: Any, **options: Any) -> str:  # noqa: ANN401
+        threads.append(threading.current_thread().name)
+        return plain(*arguments, **options)
+
+    monkeypatch.setattr(json, "dumps", dumps)
+    assert client.get("/api/retrieve", params={"q": GRINDER}).status_code == 200
+    assert threads == ["AnyIO worker thread"]
 
 
 def test_turns_and_what_was_shown_count(client: httpx.Client, library: Library) -> None:
@@ -146,6 +165,7 @@ MISTAKES: tuple[tuple[dict[str, Any], str], ...] = (
     ({"questions": ["x"] * (MOST_QUESTIONS + 1)}, "questions: List should have at most 256 items"),
     ({"questions": ["x", ""]}, "The question is empty"),
     ({"questions": ["x"], "turns": ["y"]}, "Turns belong to one conversation"),
+    ({"questions": ["x"] * 201, "k": 10}, "201 questions with k=10 ask for 2,010 passages: expected up to 2,000"),
     ({"question": "x", "k": 0}, "k: Input should be greater than or equal to 1"),
     ({"question": "x", "k": 1_001}, "k: Input should be less than or equal to 1000"),
     ({"question": "x", "k": "many"}, "k: Input should be a valid integer"),
@@ -292,6 +312,34 @@ def test_an_encoder_that_cannot_be_had_is_one_line(tmp_path: Path, library: Libr
                 assert line.startswith(said)
                 assert str(tmp_path) not in line
                 assert client.get("/api/status").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("folder", "line", "said"),
+    [
+        ("lib", "the library is empty, library lib too", "the library is empty, library lib too"),
+        ("library", "the library is empty", "the library is empty"),
+        ("at/lib", "library at/lib was made", "library of this server was made"),
+        ("at/lib", "great/lib at/library at/lib-2 at/lib.old", "great/lib at/library at/lib-2 at/lib.old"),
+        ("/at/lib", "/mnt/at/lib and /at/library", "/mnt/at/lib and /at/library"),
+        ("/at/lib", "'/at/lib/x.db' of /at/lib.", "'of this server/x.db' of of this server."),
+    ],
+)
+def test_only_whole_paths_are_taken_out_of_errors(folder: str, line: str, said: str) -> None:
+    assert api._unplaced(line, Path(folder)) == said
+
+
+def test_a_library_by_a_short_path_is_named_in_no_error(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (
+        Library.create(Path("lib"), encoder=encoder) as empty,
+        serving(empty) as address,
+        httpx.Client(base_url=address, timeout=20) as client,
+    ):
+        assert error(client.get("/api/ask?q=x"), 409).startswith("The library is empty")
+        assert api._unplaced(f"in {tmp_path}/lib", empty.path) == "in of this server"
 
 
 # gradio_client

@@ -355,6 +355,44 @@ def test_off_topic_questions_find_nothing(shelf: Library) -> None:
     assert answer.turn() == Turn(answer.question, ())
 
 
+HUT = """# Hut
+
+## Chimney
+
+The chimney is swept twice a year by the Huber company. A chimney fire is never put out with water; call the fire
+brigade at 122.
+
+## Beds
+
+A bed in the dormitory costs 16 euros for members and 32 euros for non-members. Children under ten pay half for a bed.
+
+## Snow
+
+In deep snow the upper path is closed, and the winter room is reached from the north.
+"""
+
+
+def test_a_conversation_that_changes_its_topic(library: Library, folder: Path) -> None:
+    (folder / "hut.md").write_text(HUT)
+    library.sync([folder])
+    turns: list[Turn] = []
+    told: list[tuple[bool, str]] = []
+    for question in (
+        "Who has to be called when the chimney is on fire?",
+        "How often is it swept?",  # leans on the first
+        "What does a dormitory bed cost for non-members?",  # another topic
+        "And for children?",  # leans on that
+        "Tell me about snow",  # two words, and yet another
+    ):
+        answer = library.ask(question, turns=turns)
+        turns.append(answer.turn())
+        told.append((answer.searched == question, answer.sentences[0].text))
+    assert [alone for alone, _ in told] == [True, False, True, False, True]
+    for (_, said), words in zip(told, ("brigade", "twice a year", "32 euros", "pay half", "deep snow"), strict=True):
+        assert words in said
+    assert [turn.alone for turn in turns] == [True, False, True, False, True]
+
+
 def test_a_citation_of_changed_or_removed_text_is_refused(library: Library, folder: Path) -> None:
     (folder / "a.txt").write_text("The lighthouse was built in 1871.\n")
     library.sync([folder])

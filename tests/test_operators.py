@@ -293,13 +293,35 @@ def test_sessions_end_with_password_user_time_and_server(library: Library, tmp_p
         assert client.get("/config", cookies=cookies).status_code == 401
 
 
+@pytest.mark.parametrize("changed", ["removed", "another password"])
+def test_who_changes_while_logging_in_has_no_session(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+) -> None:
+    path = tmp_path / "users"
+    add(path, *ANNA)
+    add(path, *BORIS)
+    fits = Hash.fits
+
+    def slowly(self: Hash, password: str) -> bool:
+        """The check, at the end of which the file says something else."""
+        right = fits(self, password)
+        remove(path, ANNA[0]) if changed == "removed" else add(path, ANNA[0], changed)
+        return right
+
+    with running(library, Settings(users=path)) as address, visitor(address) as client:
+        monkeypatch.setattr(Hash, "fits", slowly)
+        done = log_in(client)
+        assert (done.status_code, len(client.cookies[COOKIE])) == (303, 43)
+        assert client.get("/config").status_code == 401
+
+
 def test_a_session_lasts_its_time(users: Path) -> None:
     from qa.page.login import Door
     from qa.users import Users
 
     now = [0.0]
     door = Door(Users.open(users), "", ["/"], clock=lambda: now[0])
-    token = door.enter(ANNA[0])
+    token = door.enter(ANNA[0], read(users)[ANNA[0]])
     now[0] = SESSION_SECONDS - 1
     assert door.session(token)
     now[0] = SESSION_SECONDS + 1
@@ -442,7 +464,12 @@ def test_buckets_fill_again_and_are_bounded() -> None:
 def test_one_may_have_many_addresses_of_ipv6() -> None:
     assert network("2001:db8::1") == network("2001:db8::ffff:2") != network("2001:db8:0:1::1")
     assert network("192.0.2.1") != network("192.0.2.2")
+    assert network("::ffff:192.0.2.1") == network("::FFFF:c000:201") == network("192.0.2.1")
+    assert network("::ffff:192.0.2.1") != network("::ffff:192.0.2.2")
     limits = Limits(1)
+    assert limits.wait("/api/ask", "", "::ffff:192.0.2.1") == 0
+    assert limits.wait("/api/ask", "", "::ffff:192.0.2.1") > 0
+    assert limits.wait("/api/ask", "", "::ffff:192.0.2.2") == 0
     assert limits.wait("/api/ask", "", "2001:db8::1") == 0
     assert limits.wait("/api/ask", "", "2001:db8::2") > 0
     assert limits.wait("/api/ask", "", "2001:db8:1::2") == 0

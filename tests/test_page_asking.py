@@ -98,7 +98,11 @@ def test_asked_again_with_other_settings_which_stay(browser: Browser, address: s
         page.get_by_role("button", name="Ask again", exact=True).click()
         playwright.expect(page.locator(".rd-exchange[aria-busy=false]")).to_have_count(1)
         page.wait_for_function("document.querySelectorAll('.rd-nearest .rd-card').length <= 3")
-        assert page.locator("[data-act=settings]").inner_text() == "3 passages, by words alone"
+        assert page.locator("[data-act=settings]").inner_text() == "5 passages, by meaning and words"  # as before
+        page.locator("[data-act=settings]").click()
+        page.get_by_label("3 passages").check()
+        page.get_by_label("By words alone").check()
+        page.get_by_role("button", name="Done").click()
         page.reload()
         playwright.expect(page.locator("[data-act=settings]")).to_have_text("3 passages, by words alone")
 
@@ -134,7 +138,7 @@ def test_only_some_documents_are_asked(browser: Browser, address: str) -> None:
         page.evaluate("refdesk.setScope({ sources: ['rules.txt'] })")
         playwright.expect(page.locator(".rd-chip")).to_have_text("Only rules.txt")
         visit.ask(LEAVE)
-        assert page.locator(".rd-none").count() == 1
+        assert "No passage found for this in the documents you chose." in page.locator(".rd-none").inner_text()
         page.get_by_role("button", name="Search all documents again").click()
         visit.ask(LEAVE)
         assert "25 days" in page.locator(".rd-exchange:last-of-type .rd-sentence").first.inner_text()
@@ -188,6 +192,22 @@ def test_a_question_is_given_up(browser: Browser, address: str, library: Library
         page.get_by_role("button", name="Send question").click()
         page.locator(".rd-exchange[aria-busy=false] .rd-marker").first.wait_for()
         assert page.locator(".rd-question-words").all_text_contents() == [LEAVE]
+
+
+def test_a_new_chat_overtakes_a_question_in_hand(browser: Browser, address: str, library: Library) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        visit.ask(COFFEE)
+        with library._turns[library.snapshot().large]:
+            page.get_by_label("Question", exact=True).fill(LEAVE)
+            page.get_by_label("Question", exact=True).press("Enter")
+            page.get_by_role("button", name="Stop").wait_for()
+            page.get_by_role("button", name="New chat").click()
+            playwright.expect(page.locator(".rd-exchange")).to_have_count(0)
+        page.wait_for_timeout(1_000)  # the answer is there by now, and nobody wants it
+        assert page.locator(".rd-exchange").count() == 0
+        visit.ask(KEYS)
+        assert page.locator(".rd-question-words").all_text_contents() == [KEYS]
 
 
 def test_a_conversation_survives_a_reload_and_a_restart(browser: Browser, tmp_path: Path, encoder: Encoder) -> None:

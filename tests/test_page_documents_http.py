@@ -10,6 +10,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +23,7 @@ from files_for_tests import zip_with
 
 from embeddings import Encoder
 from qa import Library
-from qa.page import documents
+from qa.page import document_routes, documents
 from qa.page.site import Settings
 from qa.types import DocumentInfo
 
@@ -331,6 +333,69 @@ def test_an_upload_that_breaks_off_leaves_nothing(client: httpx.Client, library:
     while list(library.upload_folder.iterdir()) and time.monotonic() < until:
         time.sleep(0.01)
     assert list(library.upload_folder.iterdir()) == []
+
+
+def sending(client: httpx.Client, visitor: str) -> socket.socket:
+    """An upload of a visitor of which only the first bytes come."""
+    made = socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=20)
+    head = "POST /api/documents?name=slow.txt HTTP/1.1", "host: 127.0.0.1", f"cookie: refdesk-visitor={visitor}"
+    made.sendall(("\r\n".join([*head, "content-length: 500000"]) + "\r\n\r\nx").encode())
+    return made
+
+
+def parts_of_uploads(library: Library, expected: int) -> list[Path]:
+    """The files of uploads that are coming in, as soon as they are so many, or after a while."""
+    until = time.monotonic() + 10
+    while len(found := list(library.upload_folder.glob(".incoming-*"))) != expected and time.monotonic() < until:
+        time.sleep(0.02)
+    return found
+
+
+def test_an_upload_that_trickles_ends(client: httpx.Client, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document_routes, "GRACE_SECONDS", 1)
+    with sending(client, "t" * 24) as slow:
+        slow.settimeout(0.1)
+        answered, until = b"", time.monotonic() + 10
+        while not answered and time.monotonic() < until:
+            slow.sendall(b"x")
+            try:
+                answered = slow.recv(10_000)
+            except TimeoutError:
+                continue
+        assert answered.startswith(b"HTTP/1.1 408")
+    assert parts_of_uploads(library, 0) == []
+
+
+def test_one_visitors_slow_uploads_do_not_keep_out_another(client: httpx.Client, library: Library) -> None:
+    with ExitStack() as slow:
+        for _ in range(document_routes.UPLOADS_AT_ONCE):
+            slow.enter_context(sending(client, "s" * 24))
+        assert len(parts_of_uploads(library, document_routes.UPLOADS_OF_ONE)) == document_routes.UPLOADS_OF_ONE
+        assert upload(client, "quick.txt", "Quick words.")["state"] == "done"
+    assert parts_of_uploads(library, 0) == []
+    assert client.delete("/api/documents", params={"source": "quick.txt"}).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["DELETE", "PATCH"])
+def test_changes_that_wait_leave_the_page_its_threads(client: httpx.Client, library: Library, method: str) -> None:
+    upload(client, "one.txt", "One word.")
+
+    def change(_: int) -> int:
+        body = json.dumps({"name": "other.txt"}) if method == "PATCH" else None
+        return client.request(method, "/api/documents", params={"source": "one.txt"}, content=body).status_code
+
+    with ThreadPoolExecutor(50) as many:
+        with library.writing():
+            changes = [many.submit(change, number) for number in range(50)]
+            time.sleep(1)  # all of them have come, and wait
+            assert client.get("/health", timeout=5).status_code == 200
+            assert client.get("/api/documents", timeout=5).status_code == 200
+            assert not any(one.done() for one in changes)
+        assert {one.result() for one in changes} <= {200, 400, 404, 409}
+    left = [one["source"] for one in listed(client)["documents"] if one["uploaded"]]
+    assert left == ([] if method == "DELETE" else ["other.txt"])
+    for source in left:
+        client.delete("/api/documents", params={"source": source})
 
 
 def test_the_page_answers_while_files_are_indexed(client: httpx.Client, library: Library) -> None:

@@ -57,6 +57,9 @@ def browser() -> Iterator[Browser]:
 
 def evaluate(page: Page, content: str, name: str = "questions.csv") -> None:
     """Open the view if it is closed, and choose a file."""
+    menu = page.get_by_role("button", name="Conversations", exact=True)
+    if menu.get_attribute("aria-expanded") == "false":
+        menu.click()
     opener = page.get_by_role("button", name="Evaluate", exact=True)
     if opener.count():
         opener.click()
@@ -202,8 +205,8 @@ def test_stop_and_ask_meanwhile(browser: Browser, address: str) -> None:
         page = visit.page
         visit.ask(LEAVE)
         evaluate(page, MANY, "many.csv")
-        playwright.expect(page.locator(".rd-far")).to_contain_text("left", timeout=60_000)
-        assert "of 5,000 questions" in page.locator(".rd-far").inner_text()
+        playwright.expect(page.locator("#rd-evaluations .rd-far")).to_contain_text("left", timeout=60_000)
+        assert "of 5,000 questions" in page.locator("#rd-evaluations .rd-far").inner_text()
         assert 0 < float(page.get_by_role("progressbar").get_attribute("value") or 0) < 5_000
         page.get_by_role("button", name="Back to chat").click()
         assert page.locator(".rd-exchange").count() == 1  # untouched

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,10 +16,11 @@ from typing import Any
 import httpx
 import pytest
 from browser import make_library, serving
+from starlette.testclient import TestClient
 
 from embeddings import Encoder
 from qa import Library, QAError
-from qa.page.guard import HEADERS
+from qa.page.guard import HEADERS, LONGEST_BODY
 from qa.page.server import build_app, serve
 
 PASSWD = {"path": "/etc/passwd", "url": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
@@ -90,6 +92,25 @@ def test_every_response_has_the_headers(client: httpx.Client, method: str, route
         assert response.headers.get_list(key.decode()) == [value.decode()]
 
 
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-src 'none'; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+)
+REPORT_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts"
+)
+
+
+@pytest.mark.parametrize(("route", "policy"), [("/", POLICY), (f"/evaluations/{'x' * 24}/report.html", REPORT_POLICY)])
+def test_what_a_page_may_do_is_written_down_here_as_well(client: httpx.Client, route: str, policy: str) -> None:
+    told = client.get(route).headers
+    assert told["content-security-policy"] == policy
+    assert (told["x-content-type-options"], told["x-frame-options"]) == ("nosniff", "DENY")
+    assert told["referrer-policy"] == told["cross-origin-resource-policy"] == "same-origin"
+
+
 def test_health(client: httpx.Client) -> None:
     assert client.get("/health").json() == {"status": "ok"}
 
@@ -159,6 +180,37 @@ def test_all_functions_but_one_are_private_and_unnamed_calls_stay_in_the_queue(c
 def test_path_checks_of_gradio_are_on(library: Library) -> None:
     mounted: Any = build_app(library).routes[-1]
     assert mounted.app.get_blocks().has_launched
+
+
+def test_gradio_itself_gives_no_file_and_takes_no_long_one(library: Library) -> None:
+    mounted: Any = build_app(library).routes[-1]
+    with TestClient(mounted.app, base_url="http://localhost") as unguarded:
+        assert unguarded.get("/config").status_code == 200
+        for path in ("/etc/passwd", str(Path(__file__)), str(library.path / "library.db")):
+            assert unguarded.get(f"/gradio_api/file={path}").status_code in (403, 404)
+        for length, status in ((LONGEST_BODY + 1, 413), (10, 200)):
+            sent = unguarded.post("/gradio_api/upload", files={"files": ("x.txt", b"x" * length)})
+            assert sent.status_code == status
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_errors_that_nobody_expected_stay_in_the_terminal(
+    library: Library, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(library.path, tmp_path / "copy")
+    with (
+        Library.open(tmp_path / "copy", encoder=library.encoder) as broken,
+        serving(broken) as address,
+        httpx.Client(base_url=address, timeout=20) as client,
+    ):
+        session = Session(client, "broken")
+        broken.store.connection.execute("ALTER TABLE documents RENAME TO secret_table")
+        cited = session.call("cite", [], {"id": f"{'0' * 16}.0.1"})
+        asked = session.call("submit", ["How long is the warranty?", None, "{}", None])
+    assert "no such table" in capfd.readouterr().err
+    assert cited[-1]["error"] is asked[-1]["error"] is None
+    told = json.dumps([cited, asked])
+    assert not [word for word in ("no such table", "sqlite", "Traceback", ".py", str(tmp_path)) if word in told]
 
 
 def test_long_bodies_are_refused(client: httpx.Client) -> None:

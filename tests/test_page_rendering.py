@@ -108,6 +108,7 @@ def test_every_renderer_shows_text_and_only_its_own_tags(text: str, data: st.Dat
     allowed = set("div article h1 h2 h3 p span a i b bdi button header ol ul li mark br small details summary".split())
     own = set("class href id role dir tabindex type".split())
     for page in pages:
+        assert not set("`${}\\") & set(page)
         seen = parsed(page)
         assert set(seen.tags) <= allowed
         assert all(key in own or key.startswith(("aria-", "data-")) for key in seen.attributes)

@@ -10,6 +10,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from files_for_tests import zip_with
 from embeddings import Encoder
 from qa import Library, QAError, ingest, unpack
 from qa.errors import ReadError
-from qa.ingest import Ingest, Job, QueueFullError
+from qa.ingest import FileState, Ingest, Job, QueueFullError, without_folder
 from qa.types import DocumentInfo
 from qa.uploads import DiskFullError, TakenError, Uploads, safe_name
 
@@ -300,6 +301,35 @@ def test_a_damaged_member_fails_alone_and_damaged_archives_are_one_line(held: Up
         add(held, "c.zip", zip_with({}))
 
 
+def test_deep_folders_and_long_paths_are_left_out(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = {f"{n}/{'d/' * 1_500}{n}.txt": b"Deep words." for n in range(20)}
+    usual = {"d/" * 29 + "usual.txt": b"Usual words."}
+    long = {"x" * 997 + ".txt": b"Long words.", "odd." + "y" * 900: b"Odd words."}
+    job = add(held, "a.zip", zip_with({**deep, "d/" * 30 + "deep.txt": b"Deep words.", **usual, **long}))
+    assert [(file.name, file.state) for file in job.files if file.path] == [("d/" * 29 + "usual.txt", "indexed")]
+    skipped = [file for file in job.files if not file.path]
+    assert [file.state for file in skipped] == ["skipped"] * 23
+    assert all("in more than 29 folders" in (file.reason or "") for file in skipped[:21])
+    assert "longer than 1,000 characters" in (skipped[21].reason or "")
+    assert max(len(file.name) for file in skipped) == 300
+    assert max(len(file.reason or "") for file in skipped) < 100
+    assert len([path for path in held.folder.rglob("*") if path.is_dir()]) == 29
+    monkeypatch.setattr(unpack, "MOST_MEMBERS", 10)
+    with pytest.raises(unpack.ArchiveError, match="more than 10 folders"):
+        add(held, "b.zip", zip_with({f"{n}/1/2/3/4/5/a.txt": b"Some words." for n in range(2)}))
+
+
+def test_a_folder_whose_name_a_file_has_gets_a_number(held: Uploads) -> None:
+    add(held, "report.txt", "The report.")
+    members = {"a.txt": b"The first words.", "in/b.txt": b"The second words."}
+    for _ in range(2):  # the second time it is the same folder
+        job = add(held, "report.txt.zip", zip_with(members))
+        assert list(outcomes(job)) == ["report.txt (2)/a.txt", "report.txt (2)/in/b.txt"]
+    add(held, "inner.zip", zip_with({"report.txt/in": b"", "report.txt/c.txt": b"The third words."}))
+    expected = ["report.txt", "report.txt (2)/a.txt", "report.txt (2)/c.txt", "report.txt (2)/in/b.txt"]
+    assert sorted(sources(held)) == sorted(expected)
+
+
 # In the library
 
 
@@ -483,6 +513,63 @@ def test_what_waited_when_a_server_ended_is_indexed_by_the_next(held: Uploads) -
     assert on_disk(following) == [fresh.name, "a.txt"]
     assert following.resume() is None
     following.close()
+
+
+def test_more_than_may_wait_is_resumed_all_the_same(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{n}.txt" for n in range(4)]
+    with held.ingest.aside():
+        for name in names:
+            send(held, name, f"The number of {name}.")
+        held.close()
+    monkeypatch.setattr(ingest, "MOST_WAITING", 2)
+    following = Uploads(held.library)
+    with following.ingest.aside():
+        job = following.resume()
+        with pytest.raises(QueueFullError):
+            send(following, "new.txt", "The new words.")
+    assert job is not None
+    assert following.ingest.wait(job, SECONDS)
+    assert outcomes(job) == dict.fromkeys(names, "indexed")
+    following.close()
+
+
+def test_a_thread_that_ends_leaves_the_next_one_alone(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = Ingest(library)
+    take = Ingest._next
+    first: list[threading.Thread] = []
+    with ExitStack() as held:
+
+        def taken(of: Ingest) -> object:
+            group = take(of)
+            if not group and not first:  # while this thread ends, somebody gives a file, which starts another
+                first.append(threading.current_thread())
+                held.enter_context(of.aside())
+                of.start("me", [FileState("late.txt", library.path / "late.txt")])
+            return group
+
+        monkeypatch.setattr(Ingest, "_next", taken)
+        jobs.start("me", [FileState("early.txt", library.path / "early.txt")])
+        until = time.monotonic() + SECONDS
+        while not first and time.monotonic() < until:
+            time.sleep(0.01)
+        first[0].join(SECONDS)
+        second = jobs.thread
+        running = [thread for thread in threading.enumerate() if thread.name == "refdesk-ingest"]
+        assert running == [second]
+    assert all(jobs.wait(job, SECONDS) for job in jobs.jobs("me"))
+
+
+def test_only_a_librarys_absolute_path_is_taken_out_of_a_message(
+    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Library.create(Path("lib"), encoder=encoder) as library:
+        empty = "the library is empty: use another library"
+        assert without_folder(empty, library, "of this page") == empty
+        message = f"library {tmp_path}/lib cannot be written, {tmp_path}/library can"
+        assert without_folder(message, library, "of this page") == (
+            f"library of this page cannot be written, {tmp_path}/library can"
+        )
 
 
 def test_closing_ends_the_thread_in_the_middle_of_a_file(held: Uploads) -> None:

@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 MOST_QUESTIONS = 256
 """Questions in one call: what the encoder takes in a few batches, so that others wait a second at most."""
+MOST_PASSAGES = 2_000
+"""Passages in one call, `k` for each question: half a second's work and a few megabytes; 256 questions of 1,000 would
+take a minute and half a gigabyte, and others wait for it."""
 MOST_TURNS = 50
 """Earlier questions of a conversation, as many as the page keeps."""
 MOST_SOURCES = 10_000
@@ -82,7 +86,7 @@ class Search(BaseModel):
     questions: Annotated[list[Text], Field(min_length=1, max_length=MOST_QUESTIONS)] | None = Field(
         None, description="several questions, answered together; the answer is then a list in their order"
     )
-    k: int = Field(5, ge=1, le=MOST_HITS, description="passages to find for each question")
+    k: int = Field(5, ge=1, le=MOST_HITS, description=f"passages to find for each question; for all together {MOST_PASSAGES:,} at most")
     sources: Annotated[Names, BeforeValidator(_listed, json_schema_input_type=Name | Names)] | None = Field(
         None, description="search only documents whose source is or matches one of these globs"
     )
@@ -125,6 +129,11 @@ def search(library: Library, asked: Search) -> list[Searched]:
     if asked.dense_weight is not None and asked.by != "both":
         raise QuestionError("expected either by or dense_weight")
     questions = [asked.question] if asked.question is not None else asked.questions or []
+    if asked.k * len(questions) > MOST_PASSAGES:
+        raise QuestionError(
+            f"{len(questions)} questions with k={asked.k} ask for {asked.k * len(questions):,} passages: expected up to "
+            f"{MOST_PASSAGES:,} in one call, so choose a smaller k or ask in several calls"
+        )
     turns = [Turn(turn.question, tuple(turn.shown)) for turn in asked.turns]
     done = library.search(
         questions,
@@ -224,8 +233,16 @@ def problem(error: Exception, library: Library) -> tuple[str, int]:
         return f"{place[:_SHOWN]}: {first['msg'][:_SHOWN].rstrip('.')}.", 400
     if isinstance(error, sqlite3.DatabaseError):
         return "The library is damaged: `refdesk doctor` says what to do.", 503
-    line = str(error).replace(str(library.path), "of this server")
-    return sentence_case(line), next((code for kind, code in _CODES if isinstance(error, kind)), 500)
+    return sentence_case(_unplaced(str(error), library.path)), next((code for kind, code in _CODES if isinstance(error, kind)), 500)
+
+
+def _unplaced(line: str, folder: Path) -> str:
+    """A line without the path of a library. A path of one word stays: it says nothing of the machine, and may be a
+    word of the line."""
+    for path in (folder.resolve(), folder):
+        if len(path.parts) > 1:
+            line = re.sub(rf"(?<![\w./\\-]){re.escape(str(path))}(?![\w-]|\.\w)", "of this server", line)
+    return line
 
 
 _CODES: tuple[tuple[type[QAError], int], ...] = (
@@ -261,9 +278,9 @@ def routes(site: "Site") -> list["BaseRoute"]:
         return JSONResponse(content, status, {"cache-control": "no-store"})
 
     async def worked(work: Callable[[], object]) -> "Response":
-        """What a blocking function gives, as JSON; its errors as one sentence."""
+        """What a blocking function gives, as JSON, written in its thread as well; its errors as one sentence."""
         try:
-            return said(await to_thread.run_sync(work, limiter=limiter))
+            return await to_thread.run_sync(lambda: said(work()), limiter=limiter)
         except (QAError, ValidationError, sqlite3.DatabaseError) as error:
             line, code = problem(error, library)
             return said({"error": line}, code)

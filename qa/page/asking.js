@@ -11,10 +11,10 @@ const LAST = 2 ** 31; // a number above that of any exchange: nothing is replace
 const ADDRESS = /^#\/c\/([\w-]+)(?:\/([\w-]+))?$/;
 let again = null; // the exchange that the settings are chosen for, if it is one
 
-function ask(question, { number = LAST, alone = false } = {}) {
+function ask(question, { number = LAST, alone = false, ...chosen } = {}) {
   if (!question.trim()) return;
   refdesk.show("chat");
-  trigger("again", { number, question, alone });
+  trigger("again", { number, question, alone, ...chosen });
   refdesk.awaitResult();
 }
 
@@ -28,7 +28,7 @@ function showScope() {
   const { sources, k, by } = refdesk.scope;
   chip.hidden = !sources.length;
   const [first] = sources;
-  chip.querySelector("bdi").textContent = sources.length > 1 ? `${sources.length} places` : (first || "");
+  chip.querySelector("bdi").textContent = sources.length > 1 ? `${sources.length} documents or folders` : (first || "");
   chip.title = sources.slice(0, 20).join("\n");
   summary.textContent = `${said("k", k)}, ${said("by", by).toLowerCase()}`;
   for (const [name, value] of [["k", k], ["by", by]]) settings.querySelector(`[name=${name}][value="${value}"]`).checked = true;
@@ -39,12 +39,18 @@ function setSettings(open, exchange = null) {
   settings.hidden = !open;
   summary.setAttribute("aria-expanded", String(open));
   settings.querySelector("[type=submit]").textContent = exchange ? "Ask again" : "Done";
+  showScope();
   if (open) settings.querySelector("input:checked").focus();
 }
 
+function chosen() {
+  const values = new FormData(settings);
+  return { k: Number(values.get("k")), by: values.get("by") };
+}
+
 settings.addEventListener("change", () => {
-  const chosen = new FormData(settings);
-  refdesk.setScope({ k: Number(chosen.get("k")), by: chosen.get("by") });
+  if (again) return; // what is chosen for one question is not for the next
+  refdesk.setScope(chosen());
   try {
     localStorage.setItem(KEPT, JSON.stringify({ k: refdesk.scope.k, by: refdesk.scope.by }));
   } catch {
@@ -54,9 +60,8 @@ settings.addEventListener("change", () => {
 
 settings.addEventListener("submit", (event) => {
   event.preventDefault();
-  const exchange = again;
+  if (again) ask(words(again), { number: Number(again.dataset.number), ...chosen() });
   setSettings(false);
-  if (exchange) ask(words(exchange), { number: Number(exchange.dataset.number) });
   box().focus();
 });
 

@@ -27,6 +27,8 @@ _LOOK = 0.1
 AT_ONCE = 16
 """Questions answered at once; most of them pause between two sentences, so that with 4 a third of the answers came."""
 _pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="refdesk-ask")
+MOST_SOURCES = 1_000
+"""Sources that a question is asked to, one by one: each is looked for among all files."""
 PASSAGES = (3, 5, 10, 20)
 """How many passages a visitor may ask for."""
 WEIGHTS = {"both": None, "meaning": 1.0, "words": 0.0}
@@ -56,6 +58,8 @@ class Scope:
             said = json.loads(text) if isinstance(text, str) and len(text) <= _LONGEST_SCOPE else None
             sources, k, by = said.get("sources", []), said.get("k"), said.get("by")  # type: ignore[union-attr]
             if not isinstance(sources, list) or not all(isinstance(one, str) for one in sources):
+                return cls(unclear=True)
+            if len(sources) > MOST_SOURCES:
                 return cls(unclear=True)
             return cls(tuple(sources), k if k in PASSAGES else 5, by if by in WEIGHTS else "both")
         except (ValueError, AttributeError, TypeError, RecursionError):
@@ -148,12 +152,14 @@ class Opening:
 class Again:
     """A question asked anew in the place of an earlier one, which goes with all that followed.
 
-    `alone` searches its words as they are, without the earlier questions.
+    `alone` searches its words as they are, without the earlier questions; `k` and `by` replace those of the scope.
     """
 
     number: int
     question: str
     alone: bool = False
+    k: int | None = None
+    by: str | None = None
 
     @classmethod
     def of(cls, said: object) -> Self | None:
@@ -163,7 +169,10 @@ class Again:
         number, question = said.get("number"), said.get("question")
         if not isinstance(number, int) or not isinstance(question, str):
             return None
-        return cls(number, question, said.get("alone") is True)
+        k, by = said.get("k"), said.get("by")
+        if not isinstance(k, int) or k not in PASSAGES or not isinstance(by, str) or by not in WEIGHTS:
+            k = by = None
+        return cls(number, question, said.get("alone") is True, k, by)
 
 
 def opening(site: Site, *, suggest: bool = True) -> Opening:
@@ -190,8 +199,9 @@ def load(site: Site, owner: str, conversation: object) -> Step:
     size = _size(site.library)
     chat = Chat(id=kept.id)
     for one in kept.exchanges:
-        html = _html(one.answer, size, chat.next, one.id, rating=one.rating)
-        chat = chat.after(Exchange(chat.next, html, one.answer.turn(), one.id))
+        held, sources = one.settings.get("documents", size), one.settings.get("sources", ())
+        html = _html(one.answer, held, chat.next, one.id, chosen=len(sources), rating=one.rating)
+        chat = chat.after(Exchange(chat.next, html, _turn(one.answer), one.id))
     panel = render.sources(kept.exchanges[-1].answer) if kept.exchanges else ""
     return Step(_shown(chat), panel, None, chat)
 
@@ -212,6 +222,7 @@ def ask(
     number = turnstile.enter()
     for step in _asking(site, owner, question, chat, scope, again):
         if turnstile.current != number:
+            yield Step()  # else Gradio would say once more what was said last
             return
         if turnstile.given_up == number:
             yield Step(_shown(chat, notice="Stopped. Your question is back in the box."))
@@ -226,6 +237,7 @@ def _asking(
     """The steps of `ask`, with None now and then while there is none."""
     replaced = ""
     if again is not None:
+        scope = replace(scope, k=again.k or scope.k, by=again.by or scope.by)
         replaced = next((one.id for one in chat.exchanges if one.number == again.number), "")
         chat = chat.before(again.number)
     library = site.library
@@ -277,14 +289,20 @@ def open_citation(site: Site, reference: object, sequence: object) -> str:
 def _telling(site: Site, owner: str, given: Answer, scope: Scope, chat: Chat, replaced: str) -> Iterator[Step | None]:
     size, number = _size(site.library), chat.next
     for shown in range(1, len(given.sentences)):
-        html = render.exchange(given.question, render.answer(given, size, shown), number, busy=True)
+        part = render.answer(given, size, shown, chosen=len(scope.sources))
+        html = render.exchange(given.question, part, number, busy=True)
         yield Step(_with(chat, html))
         time.sleep(PAUSE)
     yield None
     conversation, kept = _keep(site, owner, given, scope, chat.id, replaced)
-    exchange = Exchange(number, _html(given, size, number, kept), given.turn(), kept)
+    exchange = Exchange(number, _html(given, size, number, kept, chosen=len(scope.sources)), _turn(given), kept)
     told = replace(chat.after(exchange), id=conversation)
     yield Step(_shown(told), render.sources(given), chat=told)
+
+
+def _turn(given: Answer) -> Turn | None:
+    """What a later question may lean on: not one that found nothing."""
+    return given.turn() if given.found else None
 
 
 def _keep(site: Site, owner: str, given: Answer, scope: Scope, conversation: str, replaced: str) -> tuple[str, str]:
@@ -294,12 +312,13 @@ def _keep(site: Site, owner: str, given: Answer, scope: Scope, conversation: str
     with suppress(HistoryError):  # a damaged file, or a full disk: the list of conversations says which
         if replaced:
             site.history.replace_from(owner, conversation, replaced)
-        return site.history.add(owner, conversation, given, asdict(scope))
+        settings = {**asdict(scope), "documents": _size(site.library)}
+        return site.history.add(owner, conversation, given, settings)
     return conversation, ""
 
 
-def _html(given: Answer, size: int, number: int, kept: str, *, rating: int = 0) -> str:
-    body = render.answer(given, size) + render.actions(given, kept, rating)
+def _html(given: Answer, size: int, number: int, kept: str, *, chosen: int, rating: int = 0) -> str:
+    body = render.answer(given, size, chosen=chosen) + render.actions(given, kept, rating)
     return render.exchange(given.question, body, number, kept)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
+from weakref import WeakValueDictionary
 
 from qa import QAError
 from qa.errors import LibraryBusyError
-from qa.ingest import Job, QueueFullError
+from qa.ingest import Job, QueueFullError, without_folder
 from qa.page import documents
 from qa.page.guard import Rule
 from qa.page.render import sentence_case
@@ -35,8 +37,16 @@ MOST_CHANGED = 1_000
 """Files removed or indexed again by one request."""
 UPLOADS_AT_ONCE = 4
 """Uploads that are received at a time; others wait."""
+UPLOADS_OF_ONE = 2
+"""Of these, how many one owner has, so that nobody keeps the others from uploading."""
+CHANGES_AT_ONCE = 4
+"""Removals and renamings at a time; others wait. Each may wait for the library for a minute, in a thread."""
 IDLE_SECONDS = 30
 """How long an upload may bring nothing."""
+GRACE_SECONDS = 60
+LEAST_RATE = 50_000
+"""Bytes a second that an upload has to bring after that grace, a slow telephone's: one that trickles keeps its turn
+from others for ever."""
 BUSY_SECONDS = 60.0
 """How long a removal waits for what is being indexed: a group of files."""
 _LONGEST_QUERY = 1_000
@@ -100,6 +110,7 @@ class Shelf:
 
 def routes(site: Site) -> list[Route]:
     """The routes of a library's documents; the Guard lets through what is for them."""
+    from anyio import CapacityLimiter, to_thread
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import ClientDisconnect
     from starlette.responses import JSONResponse
@@ -111,6 +122,8 @@ def routes(site: Site) -> list[Route]:
         uploads.resume()
     shelf = Shelf(uploads)
     receiving = asyncio.Semaphore(UPLOADS_AT_ONCE)
+    receiving_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by owner, while one uploads
+    changing = CapacityLimiter(CHANGES_AT_ONCE)
 
     def said(content: object, status: int = 200) -> Response:
         return JSONResponse(content, status, {"cache-control": "no-store"})
@@ -129,9 +142,11 @@ def routes(site: Site) -> list[Route]:
 
         return endpoint
 
-    def in_thread(answer: Callable[[Request], Response]) -> Callable[[Request], Awaitable[Response]]:
+    def in_thread(
+        answer: Callable[[Request], Response], limiter: CapacityLimiter | None = None
+    ) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
-            return await run_in_threadpool(answer, request)
+            return await to_thread.run_sync(answer, request, limiter=limiter)
 
         return answering(endpoint)
 
@@ -156,27 +171,35 @@ def routes(site: Site) -> list[Route]:
         )
 
     async def upload(request: Request) -> Response:
+        owner = owner_of(request.scope)
         name, job = request.query_params.get("name", ""), None
         if "job" in request.query_params:
-            job = found_job(request.query_params["job"], owner_of(request.scope))
+            job = found_job(request.query_params["job"], owner)
         size = int(request.headers.get("content-length", "0"))
-        async with receiving:
+        own = receiving_of.setdefault(owner, asyncio.Semaphore(UPLOADS_OF_ONE))
+        async with own, receiving:
             await run_in_threadpool(uploads.check_space, size)
-            with uploads.incoming() as partial:
+            with uploads.incoming() as path:
                 try:
-                    await receive(request, partial)
+                    await receive(request, path)
                 except (TimeoutError, ClientDisconnect):
-                    raise _Refusal(408, f"The file stopped coming for {IDLE_SECONDS} seconds: send it again.") from None
-                done = await run_in_threadpool(uploads.add, name, partial, owner_of(request.scope), job)
+                    line = (
+                        f"The file stopped coming for {IDLE_SECONDS} seconds, or came slower than "
+                        f"{LEAST_RATE // 1000} kB a second: send it again, over a faster network."
+                    )
+                    raise _Refusal(408, line) from None
+                done = await run_in_threadpool(uploads.add, name, path, owner, job)
         return said(done.as_json(), 201)
 
-    async def receive(request: Request, partial: Path) -> None:
-        """Write a body to a file, whatever it says of its length."""
+    async def receive(request: Request, path: Path) -> None:
+        """Write a body to a file, whatever it says of its length, as long as it comes at the least rate."""
         length, block = 0, bytearray()
         stream = request.stream()
-        with partial.open("xb") as file:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        with path.open("xb") as file:
             while True:
-                async with asyncio.timeout(IDLE_SECONDS):
+                async with asyncio.timeout_at(min(clock() + IDLE_SECONDS, began + GRACE_SECONDS + length / LEAST_RATE)):
                     part = await anext(stream, None)
                 block += part or b""
                 length += len(part or b"")
@@ -211,7 +234,8 @@ def routes(site: Site) -> list[Route]:
         infos = await run_in_threadpool(shelf.chosen, _query(request))
         if len(infos) > 1:
             raise _Refusal(400, "Several files have this source: say which one by its id.")
-        return said({"source": await run_in_threadpool(uploads.rename, infos[0], name, wait=BUSY_SECONDS)})
+        work = partial(uploads.rename, infos[0], name, wait=BUSY_SECONDS)
+        return said({"source": await to_thread.run_sync(work, limiter=changing)})
 
     def jobs(request: Request) -> Response:
         own = uploads.ingest.jobs(owner_of(request.scope))
@@ -237,7 +261,7 @@ def routes(site: Site) -> list[Route]:
         Route(every, in_thread(listing), methods=["GET"]),
         Route(every, answering(upload), methods=["POST"]),
         Route(every, answering(rename), methods=["PATCH"]),
-        Route(every, in_thread(remove), methods=["DELETE"]),
+        Route(every, in_thread(remove, changing), methods=["DELETE"]),
         Route(f"{every}/reindex", in_thread(reindex), methods=["POST"]),
         Route("/api/jobs", in_thread(jobs), methods=["GET"]),
         Route(one, in_thread(state), methods=["GET"]),
@@ -268,4 +292,4 @@ def _status(error: QAError) -> int:
 
 def _without_folders(error: QAError, site: Site) -> str:
     """An error's line without this machine's folders, which are nobody's business in a browser."""
-    return sentence_case(str(error).replace(str(site.library.path), "of this page"))
+    return sentence_case(without_folder(str(error), site.library, "of this page"))

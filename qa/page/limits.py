@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, ip_address, ip_network
 
 QUESTIONS = frozenset(("/gradio_api/queue/join", "/api/ask", "/api/retrieve"))
 """Paths where a request is a question, or may be one: the costly ones."""
@@ -83,9 +83,12 @@ class Limits:
 
 
 def network(address: str) -> str:
-    """What counts as one address: of IPv6, where everybody has many, the first 64 bits."""
+    """What counts as one address: of IPv6, where everybody has many, the first 64 bits. "::ffff:192.0.2.1" is how a
+    server that listens to both sees 192.0.2.1."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:
         return address
+    if isinstance(found, IPv6Address):
+        found = found.ipv4_mapped or found
     return str(found) if found.version == 4 else str(ip_network(f"{found}/64", strict=False))

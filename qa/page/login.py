@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 
 from qa.escape import escape, name
 from qa.page.limits import Buckets, network
-from qa.users import LONGEST, NOBODY, Users
+from qa.users import LONGEST, NOBODY, Hash, Users
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -111,10 +111,15 @@ class Door:
             return None
         return session
 
-    def enter(self, user: str) -> str:
-        """A new session; returns its token, of which only a hash is kept."""
+    def enter(self, user: str, proof: Hash) -> str:
+        """A new session; returns its token, of which only a hash is kept.
+
+        Args:
+            user: who has logged in.
+            proof: what `check` gave: the file may say something else by now.
+        """
         token = secrets.token_urlsafe(32)
-        self.sessions[_key(token)] = Session(user, str(self.users.now().get(user)), self.clock() + SESSION_SECONDS)
+        self.sessions[_key(token)] = Session(user, str(proof), self.clock() + SESSION_SECONDS)
         while len(self.sessions) > SESSIONS:
             self.sessions.popitem(last=False)
         return token
@@ -123,8 +128,9 @@ class Door:
         """End a session."""
         self.sessions.pop(_key(token), None)
 
-    async def check(self, user: str, password: str, address: str) -> bool:
-        """Is this the user's password? One that was right lately is known without the work.
+    async def check(self, user: str, password: str, address: str) -> Hash | None:
+        """The hash that this password fits, None if it is not the user's. One that was right lately is known without
+        the work.
 
         Raises:
             TooManyError: it is not looked at, after too many wrong ones.
@@ -132,7 +138,7 @@ class Door:
         kept = self.users.now().get(user)
         known = hmac.digest(self._secret, f"{user}\0{kept}\0{password}".encode("utf-8", "surrogatepass"), "sha256")
         if kept is not None and known in self._right:
-            return True
+            return kept
         limits = (
             (("address", network(address)), TRIES, 1 / TRY_SECONDS),
             (("name", user[:64]), NAME_TRIES, 1 / NAME_SECONDS),
@@ -151,7 +157,7 @@ class Door:
             self._right[known] = None
             while len(self._right) > REMEMBERED:
                 self._right.popitem(last=False)
-        return right
+        return kept if right else None
 
 
 def routes(door: Door) -> list[Route]:
@@ -188,17 +194,17 @@ def routes(door: Door) -> list[Route]:
         target = target_of(said)
         address = request.client.host if request.client else ""
         try:
-            right = await door.check(user, password, address)
+            proof = await door.check(user, password, address)
         except TooManyError as error:
             told = str(error)
             refused = page(target, status=429, error=f"{told[0].upper()}{told[1:]}.", user=user)
             refused.headers["retry-after"] = str(round(error.seconds + 0.5))
             return refused
-        if not right:
+        if proof is None:
             return page(target, status=401, error=_WRONG, user=user)
         request.scope[OWNER], request.scope[USER] = user, True  # for the log
         door.leave(token_of(request.headers.get("cookie", "")))
-        return RedirectResponse(door.root + target, 303, cookie(request, door.enter(user), SESSION_SECONDS))
+        return RedirectResponse(door.root + target, 303, cookie(request, door.enter(user, proof), SESSION_SECONDS))
 
     async def leave(request: Request) -> Response:
         door.leave(token_of(request.headers.get("cookie", "")))

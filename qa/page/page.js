@@ -89,7 +89,10 @@ document.addEventListener("click", (event) => {
   const card = event.target.closest(".rd-card");
   const pressed = event.target.closest("[data-step], [data-show]");
   if (pressed?.dataset.step) step(pressed);
-  if (pressed?.dataset.show) showView(pressed.closest(".rd-document"), pressed.dataset.show);
+  if (pressed?.dataset.show) {
+    lastView = pressed.dataset.show;
+    showView(pressed.closest(".rd-document"), lastView);
+  }
   if (link) {
     event.preventDefault();
     show(link);
@@ -165,12 +168,14 @@ async function loadPicture(shown, views) {
     if (!pane.isConnected) return;
     pane.querySelector(".rd-text").before(picture);
     views.hidden = false;
-    if (page.boxes.length && !touched) showView(pane, "page");
-    picture.dataset.top = page.boxes.length ? Math.min(...page.boxes.map((box) => box[1])) : 0;
+    picture.dataset.top = page.boxes.length ? Math.min(...page.boxes.map((box) => box.top)) : 0;
+    if (page.boxes.length && !touched && lastView === "page") showView(pane, "page");
   } catch {
     views.remove(); // the text is there; what keeps the picture away is nothing the reader can change
   }
 }
+
+let lastView = "page"; // what was looked at last is what the next citation shows
 
 function showView(pane, view) {
   pane.dataset.view = view;

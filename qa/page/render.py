@@ -220,8 +220,11 @@ def failure(message: str) -> str:
     return f'<p class="rd-failure" role="alert">{escape(sentence_case(message))}</p>'
 
 
-def answer(given: Answer, documents: int, sentences: int | None = None) -> str:
-    """An answer, or its first `sentences` while it is being shown."""
+def answer(given: Answer, documents: int, sentences: int | None = None, *, chosen: int = 0) -> str:
+    """An answer, or its first `sentences` while it is being shown.
+
+    `documents` are all that the library held; with `chosen` only so many of them, or of their folders, were asked.
+    """
     searched = ""
     if given.searched != given.question:
         searched = (
@@ -230,7 +233,7 @@ def answer(given: Answer, documents: int, sentences: int | None = None) -> str:
             '<button type="button" class="rd-link" data-act="search">Change</button></p>'
         )
     if not given.found:
-        return searched + _nothing(given, documents)
+        return searched + _nothing(given, documents, chosen)
     numbers = numbered(given)
     said = "".join(_sentence(sentence, numbers) for sentence in given.sentences[:sentences])
     whole = sentences is None or sentences >= len(given.sentences)
@@ -274,10 +277,11 @@ def _summary(given: Answer) -> str:
     )
 
 
-def _nothing(given: Answer, documents: int) -> str:
+def _nothing(given: Answer, documents: int, chosen: int) -> str:
     if not documents:
         return '<p class="rd-none">The library is empty: add documents with <code>refdesk index FOLDER</code>.</p>'
-    said = f'<p class="rd-none">No passage found for this in {counted(documents, "document")}.</p>'
+    where = "the documents you chose" if chosen else counted(documents, "document")
+    said = f'<p class="rd-none">No passage found for this in {where}.</p>'
     if not given.misses:
         return said
     cards = "".join(_card(hit, "weak") for hit in given.misses)
