@@ -437,6 +437,28 @@ def test_questions_are_limited(library: Library) -> None:
         assert ask(**{"x-forwarded-for": "192.0.2.2"}).status_code == 422
 
 
+def test_each_question_of_a_call_counts(library: Library) -> None:
+    with running(library, Settings(rate=6)) as address, visitor(address) as client:
+        ten = {"questions": [QUESTION] * 10}
+        assert client.post("/api/retrieve", json=ten).status_code == 200  # more than a minute's worth, owed from now on
+        refused = client.post("/api/retrieve", json={"question": QUESTION})
+        assert refused.status_code == 429
+        assert 35 <= int(refused.headers["retry-after"]) <= 50
+
+
+def test_calls_that_came_together_count_one_another() -> None:
+    now = [0.0]
+    limits = Limits(6, Buckets(clock=lambda: now[0]))
+    assert [limits.wait("/api/ask", "", "192.0.2.1") for _ in range(3)] == [0, 0, 0]
+    assert limits.charge("", "192.0.2.1", 9) == 0
+    assert limits.charge("", "192.0.2.1", 9) == 60  # 6 are owed, 6 a minute
+    now[0] = 60.0
+    assert limits.wait("/api/ask", "", "192.0.2.1") == 10
+    now[0] = 70.0
+    assert limits.wait("/api/ask", "", "192.0.2.1") == 0
+    assert limits.charge("", "192.0.2.1", 1) == 0  # asked again when it was told to, it passes
+
+
 def test_other_requests_are_limited_as_well(library: Library) -> None:
     with running(library, Settings(rate=2)) as address, visitor(address) as client:
         told = [client.get("/config").status_code for _ in range(11)]

@@ -57,12 +57,10 @@ def browser() -> Iterator[Browser]:
 
 def evaluate(page: Page, content: str, name: str = "questions.csv") -> None:
     """Open the view if it is closed, and choose a file."""
-    menu = page.get_by_role("button", name="Conversations", exact=True)
-    if menu.get_attribute("aria-expanded") == "false":
-        menu.click()
-    opener = page.get_by_role("button", name="Evaluate", exact=True)
-    if opener.count():
-        opener.click()
+    if page.evaluate("refdesk.view") != "evaluation":
+        if (page.viewport_size or {"width": 0})["width"] < 1080:
+            page.get_by_role("button", name="Conversations", exact=True).click()
+        page.get_by_role("button", name="Evaluate", exact=True).click()
     page.get_by_label("Choose a question set").set_input_files(
         {"name": name, "mimeType": "text/csv", "buffer": content.encode()}
     )
@@ -138,7 +136,7 @@ def test_the_full_report_opens_apart_and_reaches_nothing(browser: Browser, addre
         report.reload()  # once more, with an ear at the console
         report.locator("#list details").first.wait_for()
         report.locator("#list summary").first.click()
-        assert "warden 1050" in report.locator("#list").inner_text()
+        playwright.expect(report.locator("#list")).to_contain_text("warden 1050")
         assert wrong == []
         assert report.evaluate("[origin, opener]") == ["null", None]
         reached = "(url) => fetch(url).then((response) => response.status, () => 'refused')"
@@ -235,7 +233,7 @@ def test_by_keyboard_alone(browser: Browser, address: str) -> None:
         page.keyboard.press("Enter")
         page.keyboard.press("Tab")
         playwright.expect(page.get_by_label("Choose a question set")).to_be_focused()
-        zone = page.locator(".rd-drop")
+        zone = page.locator("#rd-evaluations .rd-drop")
         assert zone.evaluate("(zone) => getComputedStyle(zone).outlineStyle") == "solid"
         with page.expect_file_chooser() as chooser:
             page.keyboard.press("Space")
@@ -266,7 +264,7 @@ def test_a_file_is_dropped(browser: Browser, address: str) -> None:
         page.get_by_role("button", name="Evaluate", exact=True).click()
         assert page.evaluate(drop, [QUESTIONS, "#rd-side"]) == [True, True]  # beside the view: nothing happens
         assert page.get_by_role("heading", name="Evaluate").is_visible()
-        assert page.evaluate(drop, [QUESTIONS, ".rd-drop"]) == [True, True]
+        assert page.evaluate(drop, [QUESTIONS, "#rd-evaluations .rd-drop"]) == [True, True]
         page.get_by_role("heading", name="dropped.csv", exact=True).wait_for(timeout=60_000)
 
 

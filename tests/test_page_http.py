@@ -193,7 +193,6 @@ def test_gradio_itself_gives_no_file_and_takes_no_long_one(library: Library) -> 
             assert sent.status_code == status
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_errors_that_nobody_expected_stay_in_the_terminal(
     library: Library, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

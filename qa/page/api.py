@@ -2,6 +2,7 @@
 
 # No `from __future__ import annotations` here: Gradio describes an endpoint by its evaluated annotations.
 
+import math
 import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,6 +21,7 @@ from qa.page import context
 from qa.page.chat import WEIGHTS
 from qa.page.evaluation_routes import body
 from qa.page.guard import Rule
+from qa.page.limits import CHARGE
 from qa.page.render import sentence_case
 from qa.types import Context, Turn
 
@@ -86,7 +88,12 @@ class Search(BaseModel):
     questions: Annotated[list[Text], Field(min_length=1, max_length=MOST_QUESTIONS)] | None = Field(
         None, description="several questions, answered together; the answer is then a list in their order"
     )
-    k: int = Field(5, ge=1, le=MOST_HITS, description=f"passages to find for each question; for all together {MOST_PASSAGES:,} at most")
+    k: int = Field(
+        5,
+        ge=1,
+        le=MOST_HITS,
+        description=f"passages to find for each question; for all together {MOST_PASSAGES:,} at most",
+    )
     sources: Annotated[Names, BeforeValidator(_listed, json_schema_input_type=Name | Names)] | None = Field(
         None, description="search only documents whose source is or matches one of these globs"
     )
@@ -131,8 +138,8 @@ def search(library: Library, asked: Search) -> list[Searched]:
     questions = [asked.question] if asked.question is not None else asked.questions or []
     if asked.k * len(questions) > MOST_PASSAGES:
         raise QuestionError(
-            f"{len(questions)} questions with k={asked.k} ask for {asked.k * len(questions):,} passages: expected up to "
-            f"{MOST_PASSAGES:,} in one call, so choose a smaller k or ask in several calls"
+            f"{len(questions)} questions with k={asked.k} ask for {asked.k * len(questions):,} passages: expected up "
+            f"to {MOST_PASSAGES:,} in one call, so choose a smaller k or ask in several calls"
         )
     turns = [Turn(turn.question, tuple(turn.shown)) for turn in asked.turns]
     done = library.search(
@@ -233,7 +240,8 @@ def problem(error: Exception, library: Library) -> tuple[str, int]:
         return f"{place[:_SHOWN]}: {first['msg'][:_SHOWN].rstrip('.')}.", 400
     if isinstance(error, sqlite3.DatabaseError):
         return "The library is damaged: `refdesk doctor` says what to do.", 503
-    return sentence_case(_unplaced(str(error), library.path)), next((code for kind, code in _CODES if isinstance(error, kind)), 500)
+    line = _unplaced(str(error), library.path)
+    return sentence_case(line), next((code for kind, code in _CODES if isinstance(error, kind)), 500)
 
 
 def _unplaced(line: str, folder: Path) -> str:
@@ -264,7 +272,7 @@ def from_query(query: "QueryParams") -> dict[str, Any]:
 
 def routes(site: "Site") -> list["BaseRoute"]:
     """The routes of programs; the Guard lets through what is for them."""
-    from anyio import CapacityLimiter, to_thread
+    from anyio import CapacityLimiter, from_thread, to_thread
     from starlette.requests import ClientDisconnect
     from starlette.responses import JSONResponse
     from starlette.routing import Route
@@ -277,10 +285,10 @@ def routes(site: "Site") -> list["BaseRoute"]:
     def said(content: object, status: int = 200) -> "Response":
         return JSONResponse(content, status, {"cache-control": "no-store"})
 
-    async def worked(work: Callable[[], object]) -> "Response":
-        """What a blocking function gives, as JSON, written in its thread as well; its errors as one sentence."""
+    async def worked(work: Callable[[], "Response"]) -> "Response":
+        """What a blocking function answers, its JSON written in the thread as well; its errors as one sentence."""
         try:
-            return await to_thread.run_sync(lambda: said(work()), limiter=limiter)
+            return await to_thread.run_sync(work, limiter=limiter)
         except (QAError, ValidationError, sqlite3.DatabaseError) as error:
             line, code = problem(error, library)
             return said({"error": line}, code)
@@ -296,23 +304,27 @@ def routes(site: "Site") -> list["BaseRoute"]:
             if content is None:
                 return said({"error": f"Expected a call of up to {LONGEST_CALL // 10**6} MB."}, 413)
 
-            def work() -> object:
+            def work() -> "Response":
                 if request.method == "GET":
                     asked = kind.model_validate(from_query(request.query_params))
                 else:
                     asked = kind.model_validate_json(content)
+                charge, more = request.scope.get(CHARGE), len(asked.questions or ()) - 1
+                if more > 0 and charge and (early := math.ceil(from_thread.run_sync(charge, more))):
+                    line = f"Too many requests: try again in {early} seconds."
+                    return JSONResponse({"error": line}, 429, {"retry-after": str(early)})
                 given = answer(library, asked)
-                return given[0] if asked.questions is None else given
+                return said(given[0] if asked.questions is None else given)
 
             return await worked(work)
 
         return endpoint
 
     async def opened(request: "Request") -> "Response":
-        return await worked(lambda: citation(library.open_citation(request.path_params["citation"])))
+        return await worked(lambda: said(citation(library.open_citation(request.path_params["citation"]))))
 
     async def current(_: "Request") -> "Response":
-        return await worked(lambda: status(library))
+        return await worked(lambda: said(status(library)))
 
     def description(_: "Request") -> "Response":
         return said(openapi.document())

@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from qa.page.limits import Limits
+from qa.page.limits import CHARGE, Limits
 from qa.page.login import Door, TooManyError
 from qa.page.scopes import LIBRARY, OWNER, PATH, USER
 from qa.page.site import COOKIE, new_visitor, visitor_of
@@ -231,6 +232,8 @@ class Guard:
         early = limits.wait(path, scope[OWNER], address) if limits else 0
         if early:
             return _early(scope, early, "too many requests")
+        if limits:
+            scope[CHARGE] = partial(limits.charge, scope[OWNER], address)
         if path == METRICS and not (self.front.metrics_open or scope.get(USER) or _is_local(scope, headers)):
             return _said(scope, 403, "metrics are for this machine and for users, unless --metrics-open was given")
         return None

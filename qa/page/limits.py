@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address, ip_network
 
+CHARGE = "refdesk.charge"
+"""What the Guard notes in a request's ASGI scope: counts further questions of the request, as `Limits.charge` does."""
 QUESTIONS = frozenset(("/gradio_api/queue/join", "/api/ask", "/api/retrieve"))
 """Paths where a request is a question, or may be one: the costly ones."""
 FREE = ("/assets/", "/static/")
@@ -33,16 +35,16 @@ class Buckets:
     def __len__(self) -> int:
         return len(self._held)
 
-    def wait(self, key: object, size: float, per_second: float) -> float:
-        """Seconds until the bucket of `key` has a token, 0 if it has one now."""
+    def wait(self, key: object, size: float, per_second: float, least: float = 1) -> float:
+        """Seconds until the bucket of `key` has `least` tokens, 0 if it has them now."""
         tokens, at = self._held.get(key, (size, self.clock()))
-        return max(0.0, 1 - min(size, tokens + (self.clock() - at) * per_second)) / per_second
+        return max(0.0, least - min(size, tokens + (self.clock() - at) * per_second)) / per_second
 
-    def take(self, key: object, size: float, per_second: float) -> None:
-        """Take a token out of the bucket of `key`, down to none."""
+    def take(self, key: object, size: float, per_second: float, taken: float = 1) -> None:
+        """Take tokens out of the bucket of `key`, which may leave it owing some."""
         tokens, at = self._held.get(key, (size, self.clock()))
         now = self.clock()
-        self._held[key] = (max(0.0, min(size, tokens + (now - at) * per_second) - 1), now)
+        self._held[key] = (min(size, tokens + (now - at) * per_second) - taken, now)
         self._held.move_to_end(key)
         while len(self._held) > self.most:
             self._held.popitem(last=False)
@@ -59,7 +61,7 @@ class Limits:
 
     def __init__(self, per_minute: int, buckets: Buckets | None = None) -> None:
         self.per_minute = per_minute
-        self.buckets = buckets or Buckets()
+        self.buckets = Buckets() if buckets is None else buckets
 
     def wait(self, path: str, owner: str, address: str) -> float:
         """Count a request; seconds that it comes too early, 0 if it may pass.
@@ -72,14 +74,28 @@ class Limits:
         if path.startswith(FREE):
             return 0.0
         question = path in QUESTIONS
-        rate = self.per_minute * (1 if question else REST)
-        whole = [(("owner", question, owner), rate)] if owner else []
-        whole.append((("address", question, network(address)), rate * NEIGHBOURS if owner else rate))
+        whole = self._whole(question, owner, address)
         early = max(self.buckets.wait(key, size, size / 60) for key, size in whole)
         if not early:
             for key, size in whole:
                 self.buckets.take(key, size, size / 60)
         return early
+
+    def charge(self, owner: str, address: str, questions: int) -> float:
+        """Count further questions of a request that passed, which may be more than come at once: then others wait
+        until they are paid for. Seconds that they come too early themselves, 0 if they may pass."""
+        whole = self._whole(True, owner, address)
+        early = max(self.buckets.wait(key, size, size / 60, 0) for key, size in whole)
+        if not early:
+            for key, size in whole:
+                self.buckets.take(key, size, size / 60, questions)
+        return early
+
+    def _whole(self, question: bool, owner: str, address: str) -> list[tuple[object, float]]:
+        """The buckets that a request is taken from, with their sizes."""
+        rate = self.per_minute * (1 if question else REST)
+        whole: list[tuple[object, float]] = [(("owner", question, owner), rate)] if owner else []
+        return [*whole, (("address", question, network(address)), rate * NEIGHBOURS if owner else rate)]
 
 
 def network(address: str) -> str:

@@ -119,7 +119,7 @@ def _panel(heading: str, body: str, *, aside: str = "") -> str:
 
 def menu() -> str:
     """The button for the list of conversations."""
-    name_ = 'aria-label="Conversations" aria-expanded="true"'
+    name_ = 'aria-label="Conversations" aria-expanded="false"'
     return f'<button type="button" class="rd-burger" data-act="menu" {name_}></button>'
 
 
