@@ -1,7 +1,7 @@
 """The page's states as pictures: `python -m benchmarks.tour [--only NAMES] [--out docs/tour]`.
 
 Writes documents of its own (a PDF printed by the browser among them), indexes them, serves the page and photographs
-each state at 1360 and at 390 px, light and dark; docs/tour.md is written with them. Needs Chromium and playwright.
+each state, wide and light, and on a dark phone; docs/tour.md is written with them. Needs Chromium and playwright.
 """
 
 from __future__ import annotations
@@ -198,6 +198,8 @@ def _error(page: Any) -> None:  # noqa: ANN401
 
 
 def _evaluation(page: Any) -> None:  # noqa: ANN401
+    if page.viewport_size["width"] < 1080:
+        page.get_by_role("button", name="Conversations").click()
     page.get_by_role("button", name="Evaluate").click()
     page.wait_for_timeout(400)
 
@@ -313,7 +315,11 @@ def main() -> int:
     """Parse, index, serve, photograph."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="states, comma-separated (default: all)")
-    parser.add_argument("--kinds", default="", help="such as desktop-light,phone-dark (default: all four)")
+    parser.add_argument(
+        "--kinds",
+        default="desktop-light,phone-dark",
+        help="of desktop-light, desktop-dark, phone-light, phone-dark (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "tour", help="where the pictures go")
     arguments = parser.parse_args()
     only = set(filter(None, arguments.only.split(",")))
