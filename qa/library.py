@@ -471,14 +471,14 @@ class Library:
             plan = plans[number]
             own = vectors[ends[number] - len(plan) : ends[number]]
             shown = self._shown(turns[number])
-            queries = [retrieval.weighted(plan, own, shown)]
-            if len(plan) > 1 and not conversation.points_back(asked[number]):  # it may be about something else
-                queries.insert(0, retrieval.weighted(((1.0, plan[0][1]),), own[:1], shown))
+            query = retrieval.weighted(plan, own, shown)
             with self._turns[current.large], self.store.reading():
-                for query in queries:
-                    ranking = retrieval.rank(current, query, k, allowed=allowed, dense_weight=dense_weight)
-                    if query is queries[-1] or ranking.strong:
-                        break
+                ranking = retrieval.rank(current, query, k, allowed=allowed, dense_weight=dense_weight)
+                if len(plan) > 1 and not conversation.points_back(asked[number]):  # it may be about something else
+                    alone = retrieval.weighted(((1.0, plan[0][1]),), own[:1], shown)
+                    other = retrieval.rank(current, alone, k, allowed=allowed, dense_weight=dense_weight)
+                    if other.best == "strong" or (other.best == "partial" and ranking.best == "weak"):
+                        query, ranking = alone, other
                 found = answering.find(self.store, current, query, ranking, k)
             return Searched(asked[number], query.texts[-1], current, ranking, found)
 

@@ -65,9 +65,9 @@ class Ranking:
     thresholds: Floats  # under which a score is weak
 
     @property
-    def strong(self) -> bool:
-        """Is the best passage a strong match?"""
-        return len(self.rows) > 0 and strength(float(self.scores[0]), float(self.thresholds[0])) == "strong"
+    def best(self) -> Strength:
+        """How well the best passage fits; weak where there is none."""
+        return strength(float(self.scores[0]), float(self.thresholds[0])) if len(self.rows) else "weak"
 
 
 _NONE = np.zeros(0, dtype=np.float32)
