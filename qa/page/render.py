@@ -242,8 +242,7 @@ def answer(given: Answer, documents: int, sentences: int | None = None, *, chose
 
 def numbered(given: Answer) -> dict[str, int]:
     """The number of each citation, by its id: the order of first use over the answer."""
-    used = dict.fromkeys(citation.id for sentence in given.sentences for citation in sentence.citations)
-    return {citation_id: number for number, citation_id in enumerate(used, 1)}
+    return {citation.id: number for number, citation in as_text.numbered(given)}
 
 
 def _sentence(sentence: AnswerSentence, numbers: dict[str, int]) -> str:
