@@ -2,8 +2,9 @@
 
 Serves a library of ten thousand passages (grown by benchmarks.scale, made if it is not there) with `refdesk serve` in a
 process of its own, and asks it as the page does: each user has a cookie and a session, sends a question through the
-page's queue, waits for the whole answer, thinks for a while and asks the next. Then the same again while files are
-added over HTTP and indexed by the same process. Both run on the same machine, so that the asking costs the server time.
+page's queue, waits for the whole answer, thinks for a while and asks the next; after some questions it leaves and opens
+the page anew. Then the same again while files are added over HTTP and indexed. Both run on the same machine, so that
+the asking costs the server time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import tempfile
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,8 @@ from benchmarks.scale import _questions
 ROOT = Path(__file__).parent.parent
 OUT = Path(__file__).parent / "out"
 PASSAGES = 10_000
+VISIT = 5
+"""Questions of one conversation; then the page is opened anew."""
 
 
 def main() -> int:
@@ -41,7 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--users", type=int, default=32)
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--files", type=int, default=500, help="files that are added in the second part")
+    parser.add_argument("--files", type=int, default=500, help="files that are added in the second part; 0 for none")
     parser.add_argument("--think", type=float, default=0, help="mean seconds between answer and next question")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared", help="folder with data/scifact")
     parser.add_argument("--write", action="store_true", help="put the table into docs/performance.md")
@@ -74,6 +78,8 @@ async def run(address: str, server: int, questions: list[str], arguments: argpar
     """Ask alone, then while files are indexed."""
     await ready(address)
     alone = await asking(address, server, questions, arguments)
+    if not arguments.files:
+        return {"alone": alone}
     adding = asyncio.create_task(add(address, arguments.files))
     meanwhile = await asking(address, server, questions, arguments, until=adding)
     return {"alone": alone, "meanwhile": meanwhile, "added": await adding}
@@ -112,22 +118,24 @@ async def asking(
         choose = random.Random(number)
         async with httpx.AsyncClient(base_url=address, timeout=60) as client:
             await client.get("/")  # for the cookie
-            functions = (await client.get("/config")).json()["dependencies"]
-            submit = next(one["id"] for one in functions if any(target[1] == "submit" for target in one["targets"]))
+            submit = await function(client, "submit")
             while goes_on():
-                session = uuid.uuid4().hex[:11]
-                began = time.perf_counter()
-                try:
-                    done = await answer(client, submit, session, choose.choice(questions))
-                except (httpx.HTTPError, ValueError) as error:
-                    wrong.append(repr(error))
-                    continue
-                if done:
-                    waited.append(time.perf_counter() - began)
-                else:
-                    wrong.append("no answer")
-                if arguments.think:
-                    await asyncio.sleep(choose.expovariate(1 / arguments.think))
+                async with visit(client) as session:
+                    for _ in range(VISIT):
+                        if not goes_on():
+                            break
+                        began = time.perf_counter()
+                        try:
+                            done = await answer(client, submit, session, choose.choice(questions))
+                        except (httpx.HTTPError, ValueError) as error:
+                            wrong.append(repr(error))
+                            continue
+                        if done:
+                            waited.append(time.perf_counter() - began)
+                        else:
+                            wrong.append("no answer")
+                        if arguments.think:
+                            await asyncio.sleep(choose.expovariate(1 / arguments.think))
 
     async def watch() -> None:
         while goes_on():
@@ -150,6 +158,21 @@ async def asking(
         "wrong": wrong,
         "memory": [memory[min(10, len(memory) - 1)], memory[-1], max(memory)],
     }
+
+
+async def function(client: httpx.AsyncClient, event: str) -> int:
+    """The number of what the page calls at an event."""
+    functions = (await client.get("/config")).json()["dependencies"]
+    return next(int(one["id"]) for one in functions if any(target[1] == event for target in one["targets"]))
+
+
+@asynccontextmanager
+async def visit(client: httpx.AsyncClient) -> AsyncIterator[str]:
+    """An open page, as the server knows it: by its session, which lasts as long as its heartbeat."""
+    session = uuid.uuid4().hex[:11]
+    await client.get("/")
+    async with client.stream("GET", f"/gradio_api/heartbeat/{session}"):
+        yield session
 
 
 async def answer(client: httpx.AsyncClient, submit: int, session: str, question: str) -> bool:
@@ -205,10 +228,11 @@ def resident(pid: int) -> int:
 
 def table(results: dict[str, Any], arguments: argparse.Namespace) -> str:
     """What was measured, as Markdown."""
-    alone, meanwhile, added = results["alone"], results["meanwhile"], results["added"]
+    parts, added = [one for name, one in results.items() if name != "added"], results.get("added")
+    heads = ["alone", *([f"while {added['files']} files are added"] if added else [])]
     lines = [
-        f"| {arguments.users} users, {PASSAGES:,} passages | alone | while {added['files']} files are added |",
-        "|---|---:|---:|",
+        f"| {arguments.users} users, {PASSAGES:,} passages | {' | '.join(heads)} |",
+        f"|---|{'---:|' * len(parts)}",
     ]
     rows: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
         ("answers a second", lambda one: f"{one['per_second']:.0f}"),
@@ -219,15 +243,19 @@ def table(results: dict[str, Any], arguments: argparse.Namespace) -> str:
         ("errors", lambda one: str(len(one["wrong"]))),
         ("memory after 10 s, at the end, most, MB", lambda one: " / ".join(f"{m / 1e6:.0f}" for m in one["memory"])),
     )
-    lines += [f"| {name} | {cell(alone)} | {cell(meanwhile)} |" for name, cell in rows]
-    ratio = meanwhile["p95"] / alone["p95"]
+    lines += [f"| {name} | {' | '.join(cell(one) for one in parts)} |" for name, cell in rows]
     think = f"{arguments.think:g} s" if arguments.think else "nothing"
     lines += [
         "",
-        f"With {think} between an answer and the next question. The files were indexed in {added['seconds']:.0f} s "
-        f"({added['state']}); p95 is then {ratio:.1f} times as long. {os.cpu_count()} cores, shared with the users.",
+        f"With {think} between an answer and the next question. {os.cpu_count()} cores, shared with the users.",
     ]
-    for error in {*alone["wrong"][:3], *meanwhile["wrong"][:3]}:
+    if added:
+        ratio = parts[1]["p95"] / parts[0]["p95"]
+        lines[-1] += (
+            f" The files were indexed in {added['seconds']:.0f} s ({added['state']}); p95 is then {ratio:.1f} times as "
+            "long."
+        )
+    for error in {error for one in parts for error in one["wrong"][:3]}:
         print(error[:300], file=sys.stderr)
     return "\n".join(lines)
 

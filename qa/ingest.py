@@ -1,4 +1,4 @@
-"""Files on their way into a library: jobs that wait, and one thread that indexes them a group at a time."""
+"""Files on their way into a library: jobs that wait, and one thread that has them indexed a group at a time."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from qa.errors import LibraryBusyError, QAError
 from qa.escape import plain
+from qa.indexer import Indexer, IndexerError
 from qa.library import Library
 from qa.store import FileRow
 from qa.types import FileOutcome, Progress
@@ -30,10 +31,9 @@ MOST_JOBS = 100
 """Jobs that are remembered; older ones that are done are forgotten."""
 BUSY_SECONDS = 2.0
 """Between two tries while another process writes."""
-CLOSING_SECONDS = 1.0
-"""How long closing waits for what is in hand."""
+LINGER_SECONDS = 20.0
+"""How long the process that indexes is kept when nothing waits: a browser sends one file after another."""
 _GONE = "it is not there any more: bring it back, or remove it here"
-_BUG = "something went wrong while it was indexed; the terminal that runs Refdesk shows what"
 
 State = Literal["waiting", "reading", "indexed", "unchanged", "failed", "skipped", "stopped"]
 
@@ -111,7 +111,10 @@ class Job:
 
 
 class Ingest:
-    """Jobs of one library and the thread that works them off. It ends when nothing waits, and starts again."""
+    """Jobs of one library and the thread that works them off, with a process of its own to do the work.
+
+    Both end when nothing waits, and start again.
+    """
 
     def __init__(self, library: Library) -> None:
         self.library = library
@@ -120,6 +123,7 @@ class Ingest:
         self._waiting: deque[tuple[Job, FileState]] = deque()
         self._urgent = 0
         self._closed = False
+        self._indexer: Indexer | None = None  # of the thread, which ends it
         self.thread: threading.Thread | None = None
 
     def start(
@@ -204,36 +208,36 @@ class Ingest:
         with self._changed:
             return self._changed.wait_for(lambda: not (job.open or job.journals), seconds)
 
-    def working(self) -> bool:
-        """Is the thread at work?"""
-        return self.thread is not None and self.thread.is_alive()
-
     def close(self) -> None:
-        """End the thread soon. What was not indexed still waits in the job, which does not end."""
+        """End process and thread. What was not indexed still waits in the job, which does not end."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-            thread = self.thread
+            thread, indexer = self.thread, self._indexer
+        if indexer is not None:
+            indexer.close()
         if thread is not None:
-            thread.join(CLOSING_SECONDS)
+            thread.join()
 
     # In the thread
 
     def _work(self) -> None:
         if self.thread is None and self._waiting and not self._closed:
-            self.thread = threading.Thread(target=self._run, name="refdesk-ingest", daemon=True)
+            self._indexer = Indexer(self.library.path)
+            self.thread = threading.Thread(target=self._run, args=[self._indexer], name="refdesk-ingest", daemon=True)
             self.thread.start()
 
-    def _run(self) -> None:
+    def _run(self, indexer: Indexer) -> None:
         try:
             while group := self._next():
                 try:
-                    self._index(group)
+                    self._index(indexer, group)
                 finally:  # after a bug, too: the files say so
                     self._end([job for job, _ in group])
         except _Closing:
             pass
         finally:  # after a bug the next group is not to blame
+            indexer.close()
             with self._changed:
                 if self.thread is threading.current_thread():  # not one that was started since the last group
                     self.thread = None
@@ -242,6 +246,7 @@ class Ingest:
     def _next(self) -> list[tuple[Job, FileState]]:
         """Files of one root that wait, marked as being read; none where nothing waits."""
         with self._changed:
+            self._changed.wait_for(lambda: self._closed or bool(self._waiting), LINGER_SECONDS)
             self._changed.wait_for(lambda: self._closed or not self._urgent)
             group: list[tuple[Job, FileState]] = []
             size = 0
@@ -258,7 +263,7 @@ class Ingest:
                 self.thread = None
             return group
 
-    def _index(self, group: Sequence[tuple[Job, FileState]]) -> None:
+    def _index(self, indexer: Indexer, group: Sequence[tuple[Job, FileState]]) -> None:
         """Index files and note what became of each."""
         there = [pair for pair in group if self._is_there(*pair)]
         paths = [file.path for _, file in there if file.path is not None]
@@ -266,11 +271,11 @@ class Ingest:
             return
         try:
             again = [file.path for _, file in there if file.again and file.path is not None]
-            outcomes = self._synced(there, paths, again)
+            outcomes = self._synced(indexer, there, paths, again)
         except QAError as error:
             for pair in there:
                 if len(there) > 1:  # one of them may be to blame for all
-                    self._index([pair])
+                    self._index(indexer, [pair])
                 else:
                     self._mark(*pair, "failed", self._without_folders(str(error), pair[1]))
         except _Closing:
@@ -278,17 +283,13 @@ class Ingest:
                 for job, file in there:
                     self._set(job, file, "waiting")
             raise
-        except Exception:
-            for pair in there:
-                self._mark(*pair, "failed", _BUG)
-            raise
         else:
             rows = {os.path.join(row.root, row.source): row for row in self.library.store.files()}
             for job, file in there:
                 self._note(job, file, rows.get(str(file.path)), outcomes)
 
     def _synced(
-        self, group: Sequence[tuple[Job, FileState]], paths: Sequence[Path], again: Sequence[Path]
+        self, indexer: Indexer, group: Sequence[tuple[Job, FileState]], paths: Sequence[Path], again: Sequence[Path]
     ) -> dict[str, FileOutcome]:
         """What `Library.sync` says of the paths, by source, as soon as no other process writes."""
 
@@ -302,16 +303,17 @@ class Ingest:
 
         while True:
             try:
-                if again:
-                    self.library.read_again(again, wait=BUSY_SECONDS)
-                report = self.library.sync(paths, on_progress=on_progress, wait=BUSY_SECONDS)
-                return {outcome.source: outcome for outcome in report.outcomes}
+                outcomes = indexer.sync(paths, again=again, on_progress=on_progress, wait=BUSY_SECONDS)
+                return {outcome.source: outcome for outcome in outcomes}
             except LibraryBusyError:
                 with self._changed:
                     for job, _ in group:
                         job.stage = "busy"
-                if self._closed:
-                    raise _Closing from None
+            except IndexerError:
+                if not self._closed:
+                    raise
+            if self._closed:
+                raise _Closing
 
     def _is_there(self, job: Job, file: FileState) -> bool:
         if file.path is None:

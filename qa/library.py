@@ -493,7 +493,7 @@ class Library:
 
     def __len__(self) -> int:
         """How many documents the library holds."""
-        return self.store.counts()["documents"]
+        return self.store.document_count()
 
     def __bool__(self) -> bool:
         """A library is true when it is empty, too."""

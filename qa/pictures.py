@@ -14,7 +14,6 @@ import json
 import math
 import os
 import struct
-import subprocess
 import sys
 import threading
 import unicodedata
@@ -24,9 +23,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qa import child
+from qa.child import Limits
 from qa.errors import QAError, QuestionError
-from qa.readers import worker
-from qa.readers.worker import Limits
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -59,13 +58,6 @@ _GRID = 100_000  # places on a page are counted in this many steps
 _HYPHENS = frozenset("-\u00ad\u2010\u2011\x02\ufffe\ufffd")
 _LENGTH = struct.Struct(">Q")
 Rectangle = tuple[float, float, float, float]
-_START = """
-import sys, types
-sys.modules["qa"] = package = types.ModuleType("qa")
-package.__path__ = [sys.argv[1]]
-from qa.pictures import main
-main()
-"""
 
 
 class NoPageError(QAError):
@@ -246,35 +238,27 @@ def _size(kept: Picture | str) -> int:
 
 def _ask(wanted: Wanted, limits: Limits) -> tuple[tuple[dict[str, Any], bytes] | str, bool]:
     """What a child of its own answers, or why it does not, and whether its time was over."""
-    folder = os.path.dirname(os.path.abspath(__file__))
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
-    child = subprocess.Popen(
-        [sys.executable, "-P", "-B", "-c", _START, folder, str(limits.memory), str(limits.cpu_seconds)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )
+    drawer = child.start("qa.pictures", limits.memory, limits.cpu_seconds)
     late = threading.Event()
 
     def end() -> None:
         late.set()
-        child.kill()
+        drawer.kill()
 
     clock = threading.Timer(limits.wall_seconds, end)
     clock.start()
     try:
-        with child:
-            if child.stdin is None or child.stdout is None:
+        with drawer:
+            if drawer.stdin is None or drawer.stdout is None:
                 raise RuntimeError("the child that draws was started without pipes")
             with contextlib.suppress(BrokenPipeError):
-                child.stdin.write(json.dumps(asdict(wanted)).encode())
-                child.stdin.close()
-            answer = child.stdout.read(LONGEST_PICTURE + 1)
+                drawer.stdin.write(json.dumps(asdict(wanted)).encode())
+                drawer.stdin.close()
+            answer = drawer.stdout.read(LONGEST_PICTURE + 1)
     finally:
         clock.cancel()
-    if child.returncode != 0 or not _LENGTH.size < len(answer) <= LONGEST_PICTURE:
-        return worker._death(child.returncode, late.is_set(), limits), late.is_set()
+    if drawer.returncode != 0 or not _LENGTH.size < len(answer) <= LONGEST_PICTURE:
+        return child.death(drawer.returncode, late.is_set(), limits), late.is_set()
     said, png = _unpack(answer)
     error = said.get("error")
     return str(error) if error else (said, png), False
@@ -285,21 +269,18 @@ def _ask(wanted: Wanted, limits: Limits) -> tuple[tuple[dict[str, Any], bytes] |
 
 def main() -> None:
     """The child: one question as JSON on standard input, one answer on standard output."""
-    question = sys.stdin.buffer.read()
-    out = os.fdopen(os.dup(1), "wb")
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)  # what libraries print must not get into the answer
-    memory, cpu_seconds = map(int, sys.argv[2:4])
-    worker._limit_memory(memory)
-    worker._limit_cpu(cpu_seconds)
+    questions, out = child.pipes()
+    question = questions.read()
+    memory, cpu_seconds = map(int, sys.argv[1:3])
+    child.limit_memory(memory)
+    child.limit_cpu(cpu_seconds)
     try:
         said, png = _drawing(Wanted(**json.loads(question)))
         line = json.dumps(said).encode()
         out.write(_LENGTH.pack(len(line)) + line + png)
         out.flush()
     except MemoryError:
-        os._exit(worker._NO_MEMORY)
+        os._exit(child.NO_MEMORY)
 
 
 def _drawing(wanted: Wanted) -> tuple[dict[str, Any], bytes]:

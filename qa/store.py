@@ -755,6 +755,10 @@ class Store:
         last = self.connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'vectors'").fetchone()
         self.set_meta("checked", str(last[0] if last else 0))
 
+    def document_count(self) -> int:
+        """How many documents there are."""
+        return self._count("SELECT COUNT(*) FROM documents")
+
     def counts(self) -> dict[str, int]:
         """Numbers of rows: files, failed files, documents, passages, sentences, vectors."""
         names = ("documents", "passages", "sentences", "vectors", "files")

@@ -198,12 +198,8 @@ class Uploads:
             job = self.ingest.start("", self._resumed(journal), job=job, journal=journal, resumed=True)
         return job
 
-    def working(self) -> bool:
-        """Is a file being indexed?"""
-        return self.ingest.working()
-
     def close(self) -> None:
-        """End the thread soon; what waits is indexed by the next server."""
+        """Index nothing more; what waits is indexed by the next server."""
         self.ingest.close()
 
     # Inside

@@ -21,11 +21,11 @@ from PIL import Image
 
 from embeddings import Encoder
 from qa import CitationError, Library, QAError, QuestionError
+from qa.child import Limits
 from qa.originals import ChangedError, GoneError, original
 from qa.page.picture_routes import disposition
 from qa.page.site import Settings
 from qa.pictures import NARROWEST, WIDEST, NoPageError, Picture, PictureError, Pictures, keys, locate
-from qa.readers.worker import Limits
 
 FIRST = lines(
     "The lighthouse of Norderoog was lit in 1871 for the first",

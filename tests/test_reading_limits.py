@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 from files_for_tests import docx_bomb, flate_bomb, form_bomb, lines, pdf
 
+from qa.child import Limits
 from qa.errors import ReadError
 from qa.readers import read
-from qa.readers.worker import Limits, Worker
+from qa.readers.worker import Worker
 
 SMALL = Limits(memory=256 << 20, cpu_seconds=20, wall_seconds=20)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import stat
 import struct
 import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from files_for_tests import zip_with
 from embeddings import Encoder
 from qa import Library, QAError, ingest, unpack
 from qa.errors import ReadError
+from qa.indexer import Indexer, IndexerError
 from qa.ingest import FileState, Ingest, Job, QueueFullError, without_folder
 from qa.types import DocumentInfo
 from qa.uploads import DiskFullError, TakenError, Uploads, safe_name
@@ -507,9 +509,6 @@ def test_what_waited_when_a_server_ended_is_indexed_by_the_next(held: Uploads) -
     assert job is not None
     assert following.ingest.wait(job, SECONDS)
     assert outcomes(job) == {"a.txt": "indexed"}
-    until = time.monotonic() + SECONDS
-    while following.ingest.working() and time.monotonic() < until:
-        time.sleep(0.02)
     assert on_disk(following) == [fresh.name, "a.txt"]
     assert following.resume() is None
     following.close()
@@ -534,6 +533,7 @@ def test_more_than_may_wait_is_resumed_all_the_same(held: Uploads, monkeypatch: 
 
 
 def test_a_thread_that_ends_leaves_the_next_one_alone(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "LINGER_SECONDS", 0.1)
     jobs = Ingest(library)
     take = Ingest._next
     first: list[threading.Thread] = []
@@ -578,9 +578,13 @@ def test_closing_ends_the_thread_in_the_middle_of_a_file(held: Uploads) -> None:
     until = time.monotonic() + SECONDS
     while job.stage != "encoding" and time.monotonic() < until:
         time.sleep(0.02)
-    thread = held.ingest.thread
-    held.close()
+    thread, indexer = held.ingest.thread, held.ingest._indexer
     assert thread is not None
+    assert indexer is not None
+    assert indexer._child is not None
+    process = indexer._child
+    held.close()
+    assert process.poll() is not None
     thread.join(SECONDS)
     assert not thread.is_alive()
     assert outcomes(job) == {"long.txt": "waiting"}
@@ -589,18 +593,40 @@ def test_closing_ends_the_thread_in_the_middle_of_a_file(held: Uploads) -> None:
     assert not (held.folder / "b.txt").exists()
 
 
-def test_a_bug_ends_one_group_and_not_the_next(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError("the secret of the house")
-
-    told: list[object] = []
-    monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_value))
-    with monkeypatch.context() as patch:
-        patch.setattr(Library, "sync", broken)
-        job = add(held, "a.txt", "The first.")
-    assert "the terminal that runs Refdesk shows what" in (job.files[0].reason or "")
+def test_a_process_that_dies_takes_only_the_files_that_killed_it(held: Uploads) -> None:
+    add(held, "a.txt", "The first.")
+    indexer = held.ingest._indexer
+    assert indexer is not None
+    assert indexer._child is not None
+    os.kill(indexer._child.pid, signal.SIGKILL)
     assert outcomes(add(held, "b.txt", "The second.")) == {"b.txt": "indexed"}
-    assert [str(one) for one in told] == ["the secret of the house"]
+    text = "".join(f"The warden of room {n} keeps key {n * 7}. " for n in range(20_000))
+    job = send(held, "long.txt", text)
+    deaths: set[int] = set()
+    while held.ingest.wait(job, 0.05) is False:  # whoever reads it, dies over it
+        reader = indexer._child
+        if job.stage == "encoding" and reader is not None and reader.pid not in deaths:
+            deaths.add(reader.pid)
+            os.kill(reader.pid, signal.SIGKILL)
+    assert outcomes(job) == {"long.txt": "failed"}
+    assert job.files[0].reason == "the process that indexes ended (SIGKILL): try again"
+    assert outcomes(add(held, "c.txt", "The third.")) == {"c.txt": "indexed"}
+
+
+def test_a_bug_is_printed_and_ends_the_process_but_not_the_next(
+    held: Uploads, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = held.library.path / "a.txt"
+    path.write_text("The first.")
+    with closing(Indexer(held.library.path)) as indexer:
+        first = indexer._running()
+        assert first.stdin is not None
+        first.stdin.write(b"nonsense\n")
+        with pytest.raises(IndexerError, match="the terminal that runs Refdesk shows what"):
+            indexer.sync([path])
+        assert "JSONDecodeError" in capfd.readouterr().err
+        assert first.wait(SECONDS) is not None
+        assert [one.state for one in indexer.sync([path], again=[path])] == ["added"]
 
 
 def test_old_jobs_are_forgotten_when_they_are_done(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:

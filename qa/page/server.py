@@ -198,6 +198,9 @@ def title(name: str) -> str:
 def _page(site: Site, more: list[BaseRoute]) -> FastAPI:
     """The page of one library and its programs' interface, without what guards them; `more` answers before the page."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read when Gradio is imported
+    # Else it makes a table of the last 10,000 calls after each call, for a page of its own that is closed here.
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
+    os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
     import gradio
     from fastapi import FastAPI
     from starlette.middleware.cors import CORSMiddleware
@@ -339,7 +342,7 @@ def serve(
                 http_server(app).run(sockets=[listener])
         finally:
             app.state.watch.log.close()
-        if warming.is_alive() or any(site.evaluations.working() or site.uploads.working() for site in app.state.sites):
+        if warming.is_alive() or any(site.evaluations.working() for site in app.state.sites):
             atexit.register(_leave)
 
 

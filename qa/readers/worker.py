@@ -16,50 +16,28 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
+from qa import child
+from qa.child import Limits
 from qa.errors import ReadError
 from qa.types import Block, Reading
 
-if sys.platform != "win32":
-    import resource
-
-# Exit codes of the child, since a process without memory cannot write an answer.
-_NO_MEMORY = 70
 # Above this an answer is not from a reader that kept to `base.MAX_CHARACTERS` and `base.MAX_BLOCKS`.
 _LONGEST_ANSWER = 1 << 30
 _LENGTH = struct.Struct(">Q")
+READING = Limits()
+"""What one file may cost unless somebody says otherwise."""
 # Seconds between two looks at how long a file takes.
 _TICK = 0.1
-# The child gets this package by its folder, without `qa/__init__.py`, which loads the whole library. Nothing comes from
-# the current folder or from PYTHONPATH's relative entries: there the user's documents lie, and a `docx.py` among them
-# would be imported.
-_START = """
-import sys, types
-sys.modules["qa"] = package = types.ModuleType("qa")
-package.__path__ = [sys.argv[1]]
-from qa.readers.worker import main
-main()
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one file may cost: bytes of memory beyond the child's own, and seconds; `files` renew the child."""
-
-    memory: int = 2 << 30
-    cpu_seconds: int = 60
-    wall_seconds: float = 120
-    files: int = 200
 
 
 class Worker:
     """Reads files one after another in a child process. Use it as a context manager, in one thread at a time."""
 
-    def __init__(self, limits: Limits = Limits()) -> None:
+    def __init__(self, limits: Limits = READING) -> None:
         self._limits = limits
         self._child: subprocess.Popen[bytes] | None = None
         self._clock: _Clock | None = None
@@ -78,19 +56,19 @@ class Worker:
         """
         if self._files >= self._limits.files or (self._child and self._child.poll() is not None):
             self.close()
-        child = self._child = self._child or _start(self._limits)
-        clock = self._clock = self._clock or _Clock(child)
+        reader = self._child = self._child or _start(self._limits)
+        clock = self._clock = self._clock or _Clock(reader)
         self._files += 1
         clock.start(self._limits.wall_seconds)
         try:
-            answer = _ask(child, {"path": os.path.abspath(path), "kind": kind})
+            answer = _ask(reader, {"path": os.path.abspath(path), "kind": kind})
         except BaseException:  # an interrupted parent must not take the next file's answer for this one's
             self.close()
             raise
         finally:
             late = clock.stop()
         if answer is None:
-            raise ReadError(_death(self._end(patience=5), late, self._limits))
+            raise ReadError(child.death(self._end(patience=5), late, self._limits))
         if late or answer["renew"]:
             self.close()
         if "error" in answer:
@@ -99,9 +77,9 @@ class Worker:
 
     def interrupt(self) -> None:
         """End the reading that goes on in another thread; it raises ReadError there."""
-        child = self._child
-        if child is not None:
-            child.kill()
+        reader = self._child
+        if reader is not None:
+            reader.kill()
 
     def close(self) -> None:
         """End the child; the next file starts another. To close twice does no harm."""
@@ -109,20 +87,20 @@ class Worker:
 
     def _end(self, patience: float) -> int:
         """Wait for a child that is ending by itself, kill it otherwise; its exit code, negative for a signal."""
-        child, self._child, self._files = self._child, None, 0
+        reader, self._child, self._files = self._child, None, 0
         clock, self._clock = self._clock, None
         if clock is not None:
             clock.close()
-        if child is None:
+        if reader is None:
             return 0
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(patience)
-        child.kill()
-        for pipe in (child.stdin, child.stdout):
+            reader.wait(patience)
+        reader.kill()
+        for pipe in (reader.stdin, reader.stdout):
             if pipe:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
-        return child.wait()
+        return reader.wait()
 
 
 class _Clock:
@@ -165,48 +143,24 @@ class _Clock:
 
 
 def _start(limits: Limits) -> subprocess.Popen[bytes]:
-    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    paths = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if os.path.isabs(path)]
     # One thread each: BLAS reserves memory by the processor, which a limit on address space counts.
     single = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-P", "-B", "-c", _START, folder, str(limits.memory), str(limits.cpu_seconds)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **single, "PYTHONPATH": os.pathsep.join(paths)},
-    )
+    return child.start("qa.readers.worker", limits.memory, limits.cpu_seconds, variables=single)
 
 
-def _ask(child: subprocess.Popen[bytes], request: dict[str, str]) -> dict[str, Any] | None:
+def _ask(reader: subprocess.Popen[bytes], request: dict[str, str]) -> dict[str, Any] | None:
     """The child's answer, or None if it died over the question."""
-    if child.stdin is None or child.stdout is None:
+    if reader.stdin is None or reader.stdout is None:
         raise RuntimeError("the reader's child was started without pipes")
     try:
-        child.stdin.write(json.dumps(request).encode() + b"\n")
-        child.stdin.flush()
+        reader.stdin.write(json.dumps(request).encode() + b"\n")
+        reader.stdin.flush()
     except BrokenPipeError:
         return None
-    head = child.stdout.read(_LENGTH.size)
+    head = reader.stdout.read(_LENGTH.size)
     length = _LENGTH.unpack(head)[0] if len(head) == _LENGTH.size else 0
-    body = child.stdout.read(length) if 0 < length <= _LONGEST_ANSWER else b""
+    body = reader.stdout.read(length) if 0 < length <= _LONGEST_ANSWER else b""
     return cast(dict[str, Any], json.loads(body)) if body and len(body) == length else None
-
-
-def _death(code: int, late: bool, limits: Limits) -> str:
-    """Why a child died: one line with the limit it broke and what to do."""
-    memory = f"{limits.memory / (1 << 30):.3g} GiB of memory"
-    if late:
-        return f"it takes more than {limits.wall_seconds:g} s to read: split it, or save it again"
-    if code == _NO_MEMORY:
-        return f"it takes more than {memory} to read: split it, or save it again"
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"exit code {code}"
-    if name == "SIGXCPU":
-        return f"it takes more than {limits.cpu_seconds} s of processor time to read: split it, or save it again"
-    return f"its reader crashed ({name}): the file is damaged or made to harm, or needs more than {memory}"
 
 
 def _unpack(answer: dict[str, Any]) -> Reading:
@@ -235,25 +189,22 @@ def _pack(reading: Reading) -> dict[str, Any]:
 def main() -> None:
     """The child: answer one line of JSON after another until the parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it ends this process
-    questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)  # what libraries print must not get between the answers
-    memory, cpu_seconds = map(int, sys.argv[2:4])
-    roomy = _address_space() + memory // 4
-    _limit_memory(memory)
+    questions, answers = child.pipes()
+    memory, cpu_seconds = map(int, sys.argv[1:3])
+    roomy = child.address_space() + memory // 4
+    child.limit_memory(memory)
     for line in questions:
-        _limit_cpu(cpu_seconds)
+        child.limit_cpu(cpu_seconds)
         try:
             question = json.loads(line)
             answer = _answer(Path(question["path"]), question["kind"])
             # A heap that a large file has left in pieces would make the next large one fail.
-            answer["renew"] = _address_space() > roomy
+            answer["renew"] = child.address_space() > roomy
             body = json.dumps(answer, ensure_ascii=False).encode()
             if len(body) > _LONGEST_ANSWER:
-                os._exit(_NO_MEMORY)
+                os._exit(child.NO_MEMORY)
         except MemoryError:
-            os._exit(_NO_MEMORY)
+            os._exit(child.NO_MEMORY)
         answers.write(_LENGTH.pack(len(body)) + body)
         answers.flush()
 
@@ -265,35 +216,3 @@ def _answer(path: Path, kind: str) -> dict[str, Any]:
         return _pack(read(path, kind))
     except ReadError as error:
         return {"error": str(error)}
-
-
-def _address_space() -> int:
-    """This process's address space in bytes; 0 where there is no /proc."""
-    try:
-        with open("/proc/self/statm", "rb") as file:
-            return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0
-
-
-def _limit_memory(memory: int) -> None:
-    if sys.platform != "win32":
-        _limit(resource.RLIMIT_CORE, 0)
-        _limit(resource.RLIMIT_FSIZE, 0)
-        _limit(resource.RLIMIT_AS, _address_space() + memory)
-
-
-def _limit_cpu(seconds: int) -> None:
-    """Processor time is counted from the start of the process: each file gets its share on top of what is used."""
-    if sys.platform != "win32":
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        _limit(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime) + seconds)
-
-
-def _limit(what: int, value: int) -> None:
-    """Lower a soft limit, as far as the hard one and the system allow (macOS refuses some)."""
-    if sys.platform != "win32":
-        hard = resource.getrlimit(what)[1]
-        soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(what, (soft, hard))
