@@ -105,14 +105,14 @@ async def asking(
     arguments: argparse.Namespace,
     until: asyncio.Task[Any] | None = None,
 ) -> dict[str, Any]:
-    """All users ask for so many seconds, or until something is done; what they waited, and the server's memory."""
+    """All users ask for so many seconds, or else until something is done; what they waited, and the server's memory."""
     stop = time.monotonic() + arguments.seconds
     waited: list[float] = []
     wrong: list[str] = []
     memory: list[int] = []
 
     def goes_on() -> bool:
-        return time.monotonic() < stop or (until is not None and not until.done())
+        return time.monotonic() < stop if until is None else not until.done()
 
     async def user(number: int) -> None:
         choose = random.Random(number)
@@ -156,7 +156,7 @@ async def asking(
         "p95": ordered[int(len(ordered) * 0.95)],
         "p99": ordered[int(len(ordered) * 0.99)],
         "wrong": wrong,
-        "memory": [memory[min(10, len(memory) - 1)], memory[-1], max(memory)],
+        "memory": [memory[round(share * (len(memory) - 1))] for share in (0.25, 0.5, 0.75, 1)],
     }
 
 
@@ -241,7 +241,7 @@ def table(results: dict[str, Any], arguments: argparse.Namespace) -> str:
         ("p99", lambda one: f"{1e3 * one['p99']:.0f}"),
         ("answers", lambda one: f"{one['answers']:,}"),
         ("errors", lambda one: str(len(one["wrong"]))),
-        ("memory after 10 s, at the end, most, MB", lambda one: " / ".join(f"{m / 1e6:.0f}" for m in one["memory"])),
+        ("memory after each quarter, MB", lambda one: " / ".join(f"{m / 1e6:.0f}" for m in one["memory"])),
     )
     lines += [f"| {name} | {' | '.join(cell(one) for one in parts)} |" for name, cell in rows]
     think = f"{arguments.think:g} s" if arguments.think else "nothing"

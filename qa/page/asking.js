@@ -11,10 +11,12 @@ const LAST = 2 ** 31; // a number above that of any exchange: nothing is replace
 const ADDRESS = /^#\/c\/([\w-]+)(?:\/([\w-]+))?$/;
 let again = null; // the exchange that the settings are chosen for, if it is one
 
-function ask(question, { number = LAST, alone = false, ...chosen } = {}) {
+const place = (shown) => ({ number: Number(shown.dataset.number), exchange: shown.dataset.exchange });
+
+function ask(question, { number = LAST, alone = false, ...others } = {}) {
   if (!question.trim()) return;
   refdesk.show("chat");
-  trigger("again", { number, question, alone, ...chosen });
+  trigger("again", { number, question, alone, ...others });
   refdesk.awaitResult();
 }
 
@@ -60,7 +62,7 @@ settings.addEventListener("change", () => {
 
 settings.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (again) ask(words(again), { number: Number(again.dataset.number), ...chosen() });
+  if (again) ask(words(again), { ...place(again), ...chosen() });
   setSettings(false);
   box().focus();
 });
@@ -145,7 +147,6 @@ document.addEventListener("click", (event) => {
   if (!settings.hidden && !event.target.closest("#rd-settings, [data-act=settings], [data-act=again]")) setSettings(false);
   if (!target) return;
   const exchange = target.closest(".rd-exchange");
-  const number = Number(exchange?.dataset.number);
   const act = target.dataset.act;
   if (target.dataset.copy) copy(target);
   if (act === "suggestion") ask(target.textContent);
@@ -156,9 +157,9 @@ document.addEventListener("click", (event) => {
     refdesk.setScope({ sources: [] });
     box().focus();
   }
-  if (act === "edit") change(exchange.querySelector(".rd-asked"), "Question", (question) => ask(question, { number }));
+  if (act === "edit") change(exchange.querySelector(".rd-asked"), "Question", (question) => ask(question, place(exchange)));
   if (act === "search")
-    change(target.parentElement, "What is searched", (question) => ask(question, { number, alone: true }));
+    change(target.parentElement, "What is searched", (question) => ask(question, { ...place(exchange), alone: true }));
   if (act === "stop") {
     const question = words(exchange);
     trigger("stop");

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from qa import Library
 from qa.errors import QAError, QuestionError
-from qa.history import HistoryError
+from qa.history import Conversation, HistoryError
 from qa.page import context, render
 from qa.page.site import Site
 from qa.page.suggestions import suggestions
@@ -42,13 +42,15 @@ _BUG = "Something went wrong on the page's side; the terminal that runs Refdesk 
 class Scope:
     """What a question is asked with: only these sources (globs; none for all), so many passages, how they are found.
 
-    With `unclear` nobody can tell which sources were meant, and to search all of them would be wrong.
+    With `unclear` nobody can tell which sources were meant, and to search all of them would be wrong. `conversation` is
+    the id of the one that the page shows, empty where it shows none that was kept.
     """
 
     sources: tuple[str, ...] = ()
     k: int = 5
     by: str = "both"
     unclear: bool = False
+    conversation: str = ""
 
     @classmethod
     def of(cls, text: object) -> Self:
@@ -56,13 +58,18 @@ class Scope:
         if not text:
             return cls()
         try:
-            said = json.loads(text) if isinstance(text, str) and len(text) <= _LONGEST_SCOPE else None
-            sources, k, by = said.get("sources", []), said.get("k"), said.get("by")  # type: ignore[union-attr]
+            said: Any = json.loads(text) if isinstance(text, str) and len(text) <= _LONGEST_SCOPE else None
+            sources, k, by = said.get("sources", []), said.get("k"), said.get("by")
             if not isinstance(sources, list) or not all(isinstance(one, str) for one in sources):
                 return cls(unclear=True)
             if len(sources) > MOST_SOURCES:
                 return cls(unclear=True)
-            return cls(tuple(sources), k if k in PASSAGES else 5, by if by in WEIGHTS else "both")
+            return cls(
+                sources=tuple(sources),
+                k=k if k in PASSAGES else 5,
+                by=by if by in WEIGHTS else "both",
+                conversation=_id(said.get("conversation")),
+            )
         except (ValueError, AttributeError, TypeError, RecursionError):
             return cls(unclear=True)
 
@@ -153,6 +160,7 @@ class Opening:
 class Again:
     """A question asked anew in the place of an earlier one, which goes with all that followed.
 
+    `exchange` is the earlier one's id in the history, empty where it is not there, `number` its place on the page.
     `alone` searches its words as they are, without the earlier questions; `k` and `by` replace those of the scope.
     """
 
@@ -161,6 +169,7 @@ class Again:
     alone: bool = False
     k: int | None = None
     by: str | None = None
+    exchange: str = ""
 
     @classmethod
     def of(cls, said: object) -> Self | None:
@@ -173,7 +182,11 @@ class Again:
         k, by = said.get("k"), said.get("by")
         if not isinstance(k, int) or k not in PASSAGES or not isinstance(by, str) or by not in WEIGHTS:
             k = by = None
-        return cls(number, question, said.get("alone") is True, k, by)
+        return cls(number, question, said.get("alone") is True, k, by, _id(said.get("exchange")))
+
+    def means(self, shown: Exchange) -> bool:
+        """Is this the exchange to replace?"""
+        return shown.id == self.exchange if shown.id else shown.number == self.number
 
 
 def opening(site: Site, *, suggest: bool = True) -> Opening:
@@ -191,20 +204,31 @@ def fresh() -> Step:
 
 def load(site: Site, owner: str, conversation: object) -> Step:
     """A conversation from the history; an empty one where it is not there (any more) or somebody else's."""
-    kept = None
-    if site.history is not None and isinstance(conversation, str) and len(conversation) <= _LONGEST_ID:
-        with suppress(HistoryError):
-            kept = site.history.conversation(owner, conversation)
+    kept = _kept(site, owner, _id(conversation))
     if kept is None:
         return replace(fresh(), transcript=_shown(Chat(), notice="That conversation is not here (any more)."))
+    chat = _as_chat(site, kept)
+    panel = render.sources(kept.exchanges[-1].answer) if kept.exchanges else ""
+    return Step(_shown(chat), panel, None, chat)
+
+
+def _kept(site: Site, owner: str, conversation: str) -> Conversation | None:
+    """A conversation from the history, if it is there and the owner's."""
+    if site.history is None or not conversation:
+        return None
+    with suppress(HistoryError):
+        return site.history.conversation(owner, conversation)
+    return None
+
+
+def _as_chat(site: Site, kept: Conversation) -> Chat:
     size = _size(site.library)
     chat = Chat(id=kept.id)
     for one in kept.exchanges:
         held, sources = one.settings.get("documents", size), one.settings.get("sources", ())
         html = _html(one.answer, held, chat.next, one.id, chosen=len(sources), rating=one.rating)
         chat = chat.after(Exchange(chat.next, html, _turn(one.answer), one.id))
-    panel = render.sources(kept.exchanges[-1].answer) if kept.exchanges else ""
-    return Step(_shown(chat), panel, None, chat)
+    return chat
 
 
 def ask(
@@ -236,11 +260,17 @@ def _asking(
     site: Site, owner: str, question: str, chat: Chat, scope: Scope, again: Again | None
 ) -> Iterator[Step | None]:
     """The steps of `ask`, with None now and then while there is none."""
+    if not chat.exchanges and (kept := _kept(site, owner, scope.conversation)) is not None:
+        chat = _as_chat(site, kept)  # the server has forgotten what the page shows, or is another one by now
     replaced = ""
     if again is not None:
         scope = replace(scope, k=again.k or scope.k, by=again.by or scope.by)
-        replaced = next((one.id for one in chat.exchanges if one.number == again.number), "")
-        chat = chat.before(again.number)
+        earlier = [
+            one for one in chat.exchanges if (one.id == again.exchange if one.id else one.number == again.number)
+        ]
+        if earlier:
+            replaced = earlier[0].id
+            chat = chat.before(earlier[0].number)
     library = site.library
     asked = question.strip().encode("utf-8", "replace").decode()
     if not asked:
@@ -313,7 +343,7 @@ def _keep(site: Site, owner: str, given: Answer, scope: Scope, conversation: str
     with suppress(HistoryError):  # a damaged file, or a full disk: the list of conversations says which
         if replaced:
             site.history.replace_from(owner, conversation, replaced)
-        settings = {**asdict(scope), "documents": _size(site.library)}
+        settings = {"sources": scope.sources, "k": scope.k, "by": scope.by, "documents": _size(site.library)}
         return site.history.add(owner, conversation, given, settings)
     return conversation, ""
 
@@ -329,6 +359,11 @@ def _shown(chat: Chat, notice: str = "") -> str:
 
 def _with(chat: Chat, html: str) -> str:
     return _shown(chat.after(Exchange(chat.next, html)))
+
+
+def _id(said: object) -> str:
+    """An id as the browser says it, empty where it cannot be one."""
+    return said if isinstance(said, str) and len(said) <= _LONGEST_ID else ""
 
 
 def _size(library: Library) -> int:

@@ -155,7 +155,7 @@ def build(site: Site) -> "gr.Blocks":
             return chat.open_citation(site, said(event).get("id"), said(event).get("sequence"))
 
         asking: dict[str, Any] = {"concurrency_limit": chat.AT_ONCE, "concurrency_id": "ask", **_QUIET}
-        scoped = "JSON.stringify(refdesk.scope)"
+        scoped = "refdesk.asked()"
         box.submit(
             on_ask,
             [box, state, scope, turnstile],

@@ -40,6 +40,7 @@ from qa.page.limits import PER_MINUTE, Limits
 from qa.page.log import Log
 from qa.page.login import Door
 from qa.page.scopes import OWNER
+from qa.page.sessions import KEPT_SECONDS, KEPT_WITHOUT_HISTORY, MOST_SESSIONS, Sessions
 from qa.page.site import Settings, Site
 from qa.page.watch import Observer, Watch
 from qa.uploads import Uploads
@@ -228,6 +229,9 @@ def _page(site: Site, more: list[BaseRoute]) -> FastAPI:
 
     blocks = layout.build(site)
     blocks.queue(max_size=64, api_open=False)
+    blocks.state_session_capacity = MOST_SESSIONS
+    kept = KEPT_SECONDS if site.history is not None else KEPT_WITHOUT_HISTORY
+    app.add_middleware(Sessions, blocks=blocks, keep=kept)
     gradio.mount_gradio_app(
         app,
         blocks,

@@ -4,6 +4,12 @@ window.refdesk = {
   // What the next question is asked with: only these sources (globs), so many passages, how they are found.
   scope: { sources: [], k: 5, by: "both" },
 
+  // What the server hears of it with each question, and which conversation it belongs to.
+  asked() {
+    const conversation = document.querySelector("#rd-transcript .rd-log")?.dataset.conversation || "";
+    return JSON.stringify({ ...this.scope, conversation });
+  },
+
   setScope(changes) {
     Object.assign(this.scope, changes);
     document.dispatchEvent(new CustomEvent("refdesk:scope", { detail: this.scope }));

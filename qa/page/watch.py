@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from qa.page.log import Log
 from qa.page.metrics import METHODS, Metrics
 from qa.page.scopes import LIBRARY, OWNER, PATH, USER
+from qa.page.sessions import HEARTBEAT
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 ASKED = ("/api/ask", "/api/retrieve")
 """Requests that are questions as a whole. The page's come over Gradio's queue, and call `Watch.asking`."""
-_HEARTBEAT = "/gradio_api/heartbeat/"
 _ANSWERS = "/gradio_api/queue/data"
-_STATIC = ("/assets/", "/static/", _HEARTBEAT)
+_STATIC = ("/assets/", "/static/", HEARTBEAT)
 
 
 class Watch:
@@ -88,7 +88,7 @@ class Observer:
                 ended = not message.get("more_body", False)
             await send(message)
 
-        waits = _HEARTBEAT in scope["path"]
+        waits = HEARTBEAT in scope["path"]
         answers = scope["path"].endswith(_ANSWERS)
         self.watch.answering += answers
         try:
