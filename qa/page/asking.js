@@ -7,6 +7,7 @@ const settings = document.getElementById("rd-settings");
 const summary = element.querySelector("[data-act=settings]");
 const chip = element.querySelector(".rd-chip");
 const KEPT = "refdesk-settings"; // what the next visit starts with
+const DRAFT = "refdesk-draft";
 const LAST = 2 ** 31; // a number above that of any exchange: nothing is replaced
 const ADDRESS = /^#\/c\/([\w-]+)(?:\/([\w-]+))?$/;
 let again = null; // the exchange that the settings are chosen for, if it is one
@@ -19,6 +20,29 @@ function ask(question, { number = LAST, alone = false, ...others } = {}) {
   trigger("again", { number, question, alone, ...others });
   refdesk.awaitResult();
 }
+
+function type(question) {
+  box().value = question;
+  box().dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+// A question that is not asked yet outlives a reload: Gradio reloads the page when its server has come back.
+addEventListener("pagehide", () => {
+  try {
+    sessionStorage.setItem(DRAFT, box().value);
+  } catch {
+    // a browser that keeps nothing
+  }
+});
+setTimeout(() => {
+  try {
+    const draft = sessionStorage.getItem(DRAFT);
+    sessionStorage.removeItem(DRAFT);
+    if (draft && !box().value) type(draft);
+  } catch {
+    // the same
+  }
+});
 
 // What the next question is asked with
 
@@ -164,8 +188,7 @@ document.addEventListener("click", (event) => {
     const question = words(exchange);
     trigger("stop");
     refdesk.awaitResult();
-    box().value = question;
-    box().dispatchEvent(new Event("input", { bubbles: true }));
+    type(question);
     box().focus();
   }
   if (act === "menu") toggleMenu();
