@@ -170,6 +170,7 @@ def cite(store: Store, document: int, start: int, end: int, quote: str) -> Citat
         end=end,
         quote=quote,
         sources=tuple(dict.fromkeys((*place.sources, *others))),
+        row=block.row + store.lines(document, block.start, start) if block and block.row is not None else None,
     )
 
 

@@ -48,6 +48,7 @@ def citation_as_json(citation: Citation) -> dict[str, Any]:
         "page": citation.page,
         "heading": " › ".join(citation.heading) or None,
         "line": citation.line,
+        "row": citation.row,
         "start": citation.start,
         "end": citation.end,
         "quote": citation.quote,

@@ -45,7 +45,7 @@ def numbered(answer: Answer) -> list[tuple[int, Citation]]:
 
 
 def where(citation: Citation) -> str:
-    """Where a citation stands, in one line: title, file, page, headings, line."""
+    """Where a citation stands, in one line: title, file, page, headings, line or row."""
     headings = " › ".join(heading for heading in citation.heading if heading != citation.title)
     parts = [
         citation.title,
@@ -53,6 +53,7 @@ def where(citation: Citation) -> str:
         f"page {citation.page}" if citation.page is not None else "",
         headings,
         f"line {citation.line}" if citation.line is not None and citation.page is None else "",
+        f"row {citation.row}" if citation.row is not None else "",
     ]
     return one_line(", ".join(part for part in parts if part))
 

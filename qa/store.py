@@ -22,7 +22,7 @@ from qa.errors import LibraryError, QuestionError
 from qa.passages import Draft, Sentence, pack
 from qa.types import Block, Document, DocumentInfo, Passage, Reading, Tuned, Zone
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE_NAME = "library.sqlite"
 _BUSY_SECONDS = 30.0
 _MANY = 500
@@ -34,7 +34,8 @@ _LAST = 2**62
 _LONG_LOG = 100_000
 """Deleted passages that are noted at most, about, beyond those that saved indexes do not know yet."""
 
-_BLOCKS = 'SELECT kind, "start", "end", heading, page, CASE repeated WHEN 1 THEN \'repeated\' ELSE zone END FROM blocks'
+_ZONE = "CASE repeated WHEN 1 THEN 'repeated' ELSE zone END"
+_BLOCKS = f'SELECT kind, "start", "end", heading, page, {_ZONE}, "row" FROM blocks'
 
 Vectors = NDArray[np.float32]
 Halves = NDArray[np.float16]
@@ -84,6 +85,8 @@ INSERT OR IGNORE INTO meta VALUES ('engine', 'auto');
 INSERT OR IGNORE INTO meta VALUES ('encoded_by', 'torch fp32');
 INSERT INTO meta SELECT 'checked', COALESCE(MAX(id), 0) FROM vectors;
 """
+_SINCE = {2: _SINCE_2, 3: 'ALTER TABLE blocks ADD COLUMN "row" INTEGER;'}
+"""What each version of the schema has added."""
 """Schema 2 notes which passages were deleted and which vectors are known to be used, so that nothing counts all."""
 
 
@@ -150,7 +153,7 @@ class Store:
         """A new store in a file that does not exist yet. All of it is there, or nothing."""
         store = cls(path)
         with store.transaction():
-            store._run(_SCHEMA + _SINCE_2)
+            store._run(_SCHEMA + "".join(_SINCE.values()))
             for key, value in {"schema": str(SCHEMA_VERSION), "generation": "0", **meta}.items():
                 store.set_meta(key, value)
         store.connection.execute("PRAGMA journal_mode = WAL")  # kept in the file
@@ -185,9 +188,9 @@ class Store:
             )
         if version < SCHEMA_VERSION:
             with store.transaction():
-                if int(store.meta("schema")) < SCHEMA_VERSION:  # nobody else was faster
-                    store._run(_SINCE_2)
-                    store.set_meta("schema", str(SCHEMA_VERSION))
+                written = int(store.meta("schema"))  # somebody else may have been faster
+                store._run("".join(steps for since, steps in _SINCE.items() if since > written))
+                store.set_meta("schema", str(SCHEMA_VERSION))
         return store
 
     @property
@@ -453,10 +456,10 @@ class Store:
         document = int(cursor.lastrowid or 0)
         hashes = [text_hash(reading.text[block.start : block.end]) for block in reading.blocks]
         self.connection.executemany(
-            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+            "INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
             (
                 (document, ordinal, block.kind, block.start, block.end, json.dumps(block.heading), block.page,
-                 block.zone, digest)
+                 block.zone, digest, block.row)
                 for ordinal, (block, digest) in enumerate(zip(reading.blocks, hashes, strict=True))
             ),
         )  # fmt: skip
@@ -704,6 +707,16 @@ class Store:
         key, kind, title, quote, line = row
         return Place(key, kind, title or "", quote, line, self.sources(document))
 
+    def lines(self, document: int, start: int, end: int) -> int:
+        """How many lines end between two places of a document."""
+        return self._count(
+            "SELECT ?2 - ?1 - length(replace(substr(text, ?1 + 1, ?2 - ?1), char(10), '')) "
+            "FROM documents WHERE id = ?3",
+            start,
+            end,
+            document,
+        )
+
     def sources_repeating(self, document: int, offset: int) -> tuple[str, ...]:
         """The files of all documents that hold the block at `offset`, sorted."""
         rows = self.connection.execute(
@@ -790,8 +803,8 @@ class Store:
 
 def _block(row: tuple[Any, ...]) -> Block:
     """The block of a row of _BLOCKS."""
-    kind, start, end, heading, page, zone = row
-    return Block(kind, start, end, tuple(json.loads(heading)), page, zone)
+    kind, start, end, heading, page, zone, line = row
+    return Block(kind, start, end, tuple(json.loads(heading)), page, zone, line)
 
 
 def _address(path: Path) -> str:

@@ -87,7 +87,7 @@ def _shortened(text: str, *, keep_end: bool) -> str:
 
 
 def place_of(citation: Citation) -> str:
-    """Where a citation stands, in words: source, page, heading, line."""
+    """Where a citation stands, in words: source, page, heading, line or row."""
     parts = [citation.source]
     if citation.page is not None:
         parts.append(f"page {citation.page}")
@@ -95,6 +95,8 @@ def place_of(citation: Citation) -> str:
         parts.append(textwrap.shorten(" › ".join(citation.heading), 70, placeholder=" …"))
     if citation.line is not None:
         parts.append(f"line {citation.line}")
+    if citation.row is not None:
+        parts.append(f"row {citation.row}")
     return safe(", ".join(parts))
 
 

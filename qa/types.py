@@ -16,7 +16,8 @@ class Block:
     """A unit of a document's layout: `text[start:end]`, with the headings that stand above it.
 
     `heading` is the path of the headings in force, outermost first; a heading's own path includes itself.
-    `page` counts from 1 and is None where the format has no pages. `zone` is "aside" for text around the main
+    `page` counts from 1 and is None where the format has no pages; `row` is the row of a sheet that its first line is,
+    each further line one more, and None where there are no sheets. `zone` is "aside" for text around the main
     one (menus, footers); "repeated" is given later, to blocks that stand in several documents.
     """
 
@@ -26,6 +27,7 @@ class Block:
     heading: tuple[str, ...] = ()
     page: int | None = None
     zone: Zone = "main"
+    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ class Citation:
     """Where words stand: `quote == document.text[start:end]`, checked before it is handed out.
 
     `id` names document, version and span, so that it opens the same words later or says that they are gone.
-    `line` counts from 1 and is None where the stored text is not the file's own lines (HTML, PDF, DOCX).
+    `line` counts from 1 and is None where the stored text is not the file's own lines (HTML, PDF, DOCX). `row` is that
+    of a sheet, whose name is in the heading, and None elsewhere.
     `sources` are all files that hold these words, `source` the first of them.
     """
 
@@ -114,6 +117,7 @@ class Citation:
     end: int
     quote: str
     sources: tuple[str, ...] = ()
+    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,11 +158,12 @@ def test_a_library_of_an_older_version_is_brought_up(library: Library, folder: P
         "DROP TABLE removed",
         "DROP INDEX documents_language",
         "DELETE FROM meta WHERE key IN ('forgotten', 'checked')",
+        'ALTER TABLE blocks DROP COLUMN "row"',
         "UPDATE meta SET value = '1' WHERE key = 'schema'",
     ):
         library.store.connection.execute(statement)
     with Library.open(library.path, encoder=encoder) as opened:
-        assert opened.status().schema == 2
+        assert opened.status().schema == 3
         assert shown(opened.retrieve(QUESTIONS[0])) == before
         sources = {info.source for info in opened.documents()}
         opened.remove(sorted(sources)[0])

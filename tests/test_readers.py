@@ -55,11 +55,11 @@ def assert_spans(reading: Reading) -> None:
 def test_kind_of_goes_by_the_suffix_in_any_case() -> None:
     assert kind_of(Path("a/Report.PDF")) == "pdf"
     assert kind_of(Path("README")) is None
-    assert set(SUFFIXES.values()) == {"text", "markdown", "html", "pdf", "docx"}
+    assert set(SUFFIXES.values()) == {"text", "markdown", "html", "pdf", "docx", "xlsx"}
 
 
 def test_importing_the_readers_loads_no_parser() -> None:
-    heavy = "torch lxml docx pypdfium2 selectolax trafilatura markdown_it charset_normalizer"
+    heavy = "torch lxml docx openpyxl pypdfium2 selectolax trafilatura markdown_it charset_normalizer"
     code = f"import sys, qa.readers, qa.readers.worker; print([m for m in {heavy.split()!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -196,7 +196,7 @@ def test_renamed_binary_files_are_refused_by_what_they_are(
         read(path, kind_of(path) or "")
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.pdf", "a.docx"])
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.pdf", "a.docx", "a.xlsx"])
 def test_empty_and_missing_files_and_folders(write: Write, tmp_path: Path, name: str) -> None:
     kind = kind_of(Path(name)) or ""
     with pytest.raises(ReadError, match="the file is empty"):
@@ -575,7 +575,7 @@ def test_spans_hold_for_any_text(write: Write, name: str, source: str) -> None:
 @EASY
 @given(data=st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_with_one_line(write: Write, data: bytes) -> None:
-    for name in ("a.txt", "a.md", "a.html", "a.pdf", "a.docx"):
+    for name in ("a.txt", "a.md", "a.html", "a.pdf", "a.docx", "a.xlsx"):
         path = write(name, data)
         try:
             assert_spans(read(path, kind_of(path) or ""))

@@ -68,7 +68,7 @@ class Shown:
     score: float | None
     strength: str | None
     relevant: bool | None
-    place: tuple[str, str, int | None, str, int | None]
+    place: tuple[str, str, int | None, str, int | None, int | None]
     excerpt: Excerpt
 
 
@@ -245,7 +245,7 @@ def _gold(gold: Mapping[str, Any], hits: Sequence[Mapping[str, Any]]) -> Shown:
     return Shown(gold.get("rank"), gold.get("score"), None, True, _place(gold), excerpt)
 
 
-def _place(where: Mapping[str, Any]) -> tuple[str, str, int | None, str, int | None]:
+def _place(where: Mapping[str, Any]) -> tuple[str, str, int | None, str, int | None, int | None]:
     heading = where.get("heading") or ""
     path = heading if isinstance(heading, str) else " › ".join(heading)
     return (
@@ -254,6 +254,7 @@ def _place(where: Mapping[str, Any]) -> tuple[str, str, int | None, str, int | N
         where.get("page"),
         plain(path),
         where.get("line"),
+        where.get("row"),
     )
 
 
@@ -386,14 +387,14 @@ def _pooled(details: Details, most: int, pool: Pool) -> dict[str, Any]:
 
 
 def _shown(shown: Shown, most: int, pool: Pool) -> list[Any]:
-    title, source, page, heading, line = shown.place
+    title, source, page, heading, line, row = shown.place
     excerpt = excerpted(shown.excerpt, most)
     return [
         shown.rank,
         _rounded(shown.score),
         shown.strength,
         shown.relevant,
-        [pool.number(title), pool.number(source), page, pool.number(heading), line],
+        [pool.number(title), pool.number(source), page, pool.number(heading), line, row],
         pool.number(excerpt.text),
         _units(excerpt.text, excerpt.quotes),
         _units(excerpt.text, excerpt.golds),

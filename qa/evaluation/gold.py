@@ -256,7 +256,7 @@ class Judge:
         where = citation_as_json(citation)
         return {
             "passage_id": passage.id,
-            **{name: where[name] for name in ("source", "title", "page", "heading", "line")},
+            **{name: where[name] for name in ("source", "title", "page", "heading", "line", "row")},
             "text": passage.text,
             "marks": marks,
             "citation": citation.id,

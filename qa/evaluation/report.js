@@ -70,17 +70,18 @@ function marked(text, quotes, golds) {
 
 // Passages
 
-function shown([rank, score, strength, relevant, [title, source, page, heading, line], text, quotes, golds]) {
+function shown([rank, score, strength, relevant, [title, source, page, heading, line, row], text, quotes, golds]) {
   const named = { title: data.pool[title], source: data.pool[source], heading: data.pool[heading] };
-  return { rank, score, strength, relevant, page, line, ...named, text: data.pool[text], quotes, golds };
+  return { rank, score, strength, relevant, page, line, row, ...named, text: data.pool[text], quotes, golds };
 }
 
-function place({ title, source, page, heading, line }) {
+function place({ title, source, page, heading, line, row }) {
   const parts = [];
   if (source !== title) parts.push(isolated(source));
   if (page !== null) parts.push(`page ${page}`);
   if (heading && heading !== title) parts.push(isolated(heading));
   if (line !== null && page === null) parts.push(`line ${line}`);
+  if (row !== null) parts.push(`row ${row}`);
   const line_ = make("p", "place", make("b", "", isolated(title)));
   for (const part of parts) line_.append(make("span", "dot", " · "), part);
   return line_;

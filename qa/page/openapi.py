@@ -90,6 +90,7 @@ _SCHEMAS: Json = {
         page=_or_null(_INTEGER),
         heading=_or_null(_TEXT),
         line=_or_null(_INTEGER),
+        row=_or_null(_INTEGER),
         start={**_COUNTED, "description": "first character in the document's text"},
         end={**_COUNTED, "description": "the character after the last"},
         quote=_TEXT,

@@ -371,7 +371,8 @@ def _places(citation: Citation) -> list[str]:
     path = " › ".join(headings[-2:])
     page = f"page {citation.page}" if citation.page is not None else ""
     line = f"line {citation.line}" if citation.line is not None and not page else ""
-    return [part for part in (page, path, line) if part]
+    row = f"row {citation.row}" if citation.row is not None else ""
+    return [part for part in (page, path, line, row) if part]
 
 
 def _place_text(citation: Citation) -> str:

@@ -19,6 +19,7 @@ SUFFIXES: dict[str, str] = {
     **dict.fromkeys((".html", ".htm", ".xhtml"), "html"),
     ".pdf": "pdf",
     ".docx": "docx",
+    **dict.fromkeys((".xlsx", ".xlsm"), "xlsx"),
 }
 
 
@@ -62,5 +63,5 @@ def _check(path: Path) -> None:
 def _unreadable(kind: str, error: Exception) -> str:
     lines = str(error).strip().splitlines()
     detail = lines[0][:200] if lines else type(error).__name__
-    name = kind.upper() if kind in ("pdf", "html", "docx") else kind
+    name = kind.upper() if kind in ("pdf", "html", "docx", "xlsx") else kind
     return f"not a readable {name} file ({detail}): open it to check, or save it again"

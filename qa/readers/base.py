@@ -96,11 +96,19 @@ class TextBuilder:
         if text:
             self._append("heading", text, page, zone)
 
-    def add(self, text: str, kind: BlockKind = "paragraph", *, page: int | None = None, zone: Zone = "main") -> None:
-        """Add a block of text; one that is only white space is left out."""
+    def add(
+        self,
+        text: str,
+        kind: BlockKind = "paragraph",
+        *,
+        page: int | None = None,
+        row: int | None = None,
+        zone: Zone = "main",
+    ) -> None:
+        """Add a block of text; one that is only white space is left out. `row` is the sheet's row of its first line."""
         text = clean(text).strip()
         if text:
-            self._append(kind, text, page, zone)
+            self._append(kind, text, page, zone, row)
 
     def build(
         self,
@@ -114,12 +122,12 @@ class TextBuilder:
         title = one_line(title or "") or None
         return Reading("".join(self._parts), tuple(self._blocks), title, encoding, pages, warnings)
 
-    def _append(self, kind: BlockKind, text: str, page: int | None, zone: Zone) -> None:
+    def _append(self, kind: BlockKind, text: str, page: int | None, zone: Zone, row: int | None = None) -> None:
         if self._parts:
             self._parts.append("\n\n")
             self._length += 2
         start, self._length = self._length, self._length + len(text)
         self._parts.append(text)
         path = self._headings.path if zone == "main" else self._aside.path or self._headings.path
-        self._blocks.append(Block(kind, start, self._length, path, page, zone))
+        self._blocks.append(Block(kind, start, self._length, path, page, zone, row))
         check_size(self._length, len(self._blocks))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, TypeAlias
 from qa.errors import ReadError
 from qa.readers.base import LONG_BLOCK, TextBuilder
 from qa.readers.html import packed
+from qa.readers.office import check_zip
 from qa.types import Reading, Zone
 
 # python-docx and lxml have no types.
@@ -19,15 +19,9 @@ _Object: TypeAlias = Any
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _BREAKS = {f"{_W}tab": "\t", f"{_W}br": "\n", f"{_W}cr": "\n", f"{_W}noBreakHyphen": "-"}
 # Parts that stand around the body. Their paragraphs come after it: where they belong is not known by page.
 _AROUND = ("footnotes", "endnotes", "comments", "header", "footer")
-_MOST_BYTES = 300_000_000
-_MOST_ENTRIES = 10_000
-# Documents of real words compress by 5 to 20; the small parts of a template reach 100 and cost nothing.
-_MOST_RATIO = 200
-_RATIO_FROM = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +36,7 @@ def read(path: Path) -> Reading:
     """Headings by style or outline level, lists joined, tables row by row, text boxes after their paragraph."""
     from docx import Document
 
-    _check_zip(path)
+    check_zip(path, ".docx", ".doc")
     document = Document(str(path))
     body = _Body(_styles(document.styles))
     body.read(document.element.body, "main")
@@ -53,31 +47,6 @@ def read(path: Path) -> Reading:
     if not reading.blocks:
         raise ReadError("no text in it: if it holds pictures of pages, run OCR on them first")
     return reading
-
-
-def _check_zip(path: Path) -> None:
-    """Refuse zip bombs by what their directory declares: zipfile reads no more than that."""
-    with path.open("rb") as file:
-        if file.read(8) == _OLE:
-            raise ReadError("it has a password or is an old .doc: save it as .docx without a password")
-    if not zipfile.is_zipfile(path):
-        raise ReadError("not a readable DOCX file (no zip archive, or cut off): open it to check, or save it again")
-    with zipfile.ZipFile(path) as archive:
-        entries = archive.infolist()
-    total = sum(entry.file_size for entry in entries)
-    if len(entries) > _MOST_ENTRIES:
-        raise ReadError(
-            f"{len(entries):,} parts inside, at most {_MOST_ENTRIES:,} are read: save it again without pictures"
-        )
-    if total > _MOST_BYTES:
-        raise ReadError(
-            f"{total // 1_000_000:,} MB when unpacked, at most {_MOST_BYTES // 1_000_000} are read: split it"
-        )
-    for entry in entries:
-        if entry.file_size > _RATIO_FROM and entry.file_size > _MOST_RATIO * max(entry.compress_size, 1):
-            raise ReadError(
-                f"its part {entry.filename[:60]!r} unpacks to over {_MOST_RATIO} times its size: a zip bomb?"
-            )
 
 
 def _styles(styles: _Object) -> dict[str, _Style]:

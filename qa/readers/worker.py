@@ -166,7 +166,8 @@ def _ask(reader: subprocess.Popen[bytes], request: dict[str, str]) -> dict[str, 
 def _unpack(answer: dict[str, Any]) -> Reading:
     paths = [tuple(path) for path in answer["paths"]]
     blocks = tuple(
-        Block(kind, start, end, paths[path], page, zone) for kind, start, end, path, page, zone in answer["blocks"]
+        Block(kind, start, end, paths[path], page, zone, row)
+        for kind, start, end, path, page, zone, row in answer["blocks"]
     )
     warnings = tuple(answer["warnings"])
     return Reading(answer["text"], blocks, answer["title"], answer["encoding"], answer["pages"], warnings)
@@ -178,7 +179,7 @@ def _pack(reading: Reading) -> dict[str, Any]:
     return {
         "text": reading.text,
         "paths": list(paths),
-        "blocks": [(b.kind, b.start, b.end, paths[b.heading], b.page, b.zone) for b in reading.blocks],
+        "blocks": [(b.kind, b.start, b.end, paths[b.heading], b.page, b.zone, b.row) for b in reading.blocks],
         "title": reading.title,
         "encoding": reading.encoding,
         "pages": reading.pages,

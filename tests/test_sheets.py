@@ -1,0 +1,156 @@
+"""Sheets: what is read of them, and that an answer says sheet and row."""
+
+from __future__ import annotations
+
+import datetime
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from files_for_tests import zip_with
+from openpyxl import Workbook
+from openpyxl.chart import BarChart, Reference
+from openpyxl.styles import Font
+
+from qa import Library
+from qa.as_json import citation_as_json
+from qa.as_text import where
+from qa.errors import ReadError
+from qa.readers import read
+from qa.terminal import place_of
+
+
+def saved(path: Path, *, bold: bool = False, **sheets: list[list[Any]]) -> Path:
+    """A workbook of these sheets, row by row; an empty row stays empty. With `bold` the first rows are."""
+    book = Workbook()
+    book.remove(book.active)
+    for name, rows in sheets.items():
+        sheet = book.create_sheet(name)
+        for number, row in enumerate(rows, 1):
+            for column, value in enumerate(row, 1):
+                cell = sheet.cell(number, column, value)
+                cell.font = Font(bold=bold and number == 1)
+    book.save(path)
+    return path
+
+
+PRICES: list[list[Any]] = [
+    ["Part", "Lead time (days):", "Since", "Share"],
+    ["X-200 winch", 14, datetime.datetime(2024, 3, 1), 0.125],
+    ["X-300 crane", 21.5, datetime.datetime(2024, 3, 1, 14, 30), None],
+    [],
+    ["Serviced\nonce a year"],
+]
+
+
+def test_rows_say_the_names_of_their_columns(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.xlsx", Prices=PRICES)
+    reading = read(path, "xlsx")
+    assert [(block.kind, block.row, reading.text[block.start : block.end]) for block in reading.blocks] == [
+        ("heading", None, "Prices"),
+        (
+            "table",
+            1,
+            "Part | Lead time (days): | Since | Share\n"
+            "Part: X-200 winch | Lead time (days): 14 | Since: 2024-03-01 | Share: 0.125\n"
+            "Part: X-300 crane | Lead time (days): 21.5 | Since: 2024-03-01 14:30",
+        ),
+        ("table", 5, "Serviced once a year"),
+    ]
+    assert {block.heading for block in reading.blocks} == {("Prices",)}
+
+
+def test_bold_texts_above_texts_are_names(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.xlsx", bold=True, Crew=[["Name", "Town"], ["Alice", "Bergen"]])
+    assert read(path, "xlsx").text == "Crew\n\nName | Town\nName: Alice | Town: Bergen"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [["Alice", 3], ["Bob", 4]],  # the first row has a number
+        [["Kept", "Kept"], ["a", "b"]],  # two columns of one name
+        [["a" * 81, "b"], ["c", "d"]],  # no name is so long
+        [["only"], ["one", "two"]],
+        [["Alice", "Bergen"], ["Bob", "Oslo"]],  # a row like the other
+    ],
+)
+def test_rows_without_names_above_are_as_they_are(tmp_path: Path, rows: list[list[Any]]) -> None:
+    reading = read(saved(tmp_path / "a.xlsx", S=rows), "xlsx")
+    assert reading.text == "S\n\n" + "\n".join(" | ".join(str(cell) for cell in row) for row in rows)
+
+
+def test_values_are_shown_as_sheets_show_them(tmp_path: Path) -> None:
+    book = Workbook()
+    sheet = book.active
+    sheet.append([1e21, 0.1 + 0.2, True, datetime.date(2024, 2, 29), datetime.time(9, 5), 0.07])
+    sheet["F1"].number_format = "0.0%"
+    book.save(tmp_path / "a.xlsx")
+    assert read(tmp_path / "a.xlsx", "xlsx").text.endswith("\n1e+21 | 0.3 | TRUE | 2024-02-29 | 09:05:00 | 7%")
+
+
+def test_far_cells_hidden_sheets_and_many_rows(tmp_path: Path) -> None:
+    book = Workbook()
+    book.active.title = "Far"
+    book.active["XFD1048576"] = "far away"
+    hidden = book.create_sheet("Lists")
+    hidden.sheet_state = "hidden"
+    hidden.append(["one", "two"])
+    many = book.create_sheet("Many")
+    for number in range(2_000):
+        many.append([f"Keeper {number}", "lives in the tower"])
+    chart = BarChart()
+    chart.add_data(Reference(many, min_col=1, min_row=1, max_row=2))
+    book.create_chartsheet("Chart").add_chart(chart)
+    book.save(tmp_path / "a.xlsx")
+    reading = read(tmp_path / "a.xlsx", "xlsx")
+    tables = [block for block in reading.blocks if block.kind == "table"]
+    assert (tables[0].row, tables[0].heading) == (1_048_576, ("Far",))
+    assert [block.zone for block in reading.blocks[2:4]] == ["aside", "aside"]
+    for block in tables[2:]:
+        assert block.row is not None
+        assert block.end - block.start < 2_000
+        assert reading.text[block.start :].startswith(f"Keeper {block.row - 1} ")
+
+
+def test_what_a_file_says_of_its_size_is_not_believed(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.xlsx", S=[["Name", "Town"], *([n, f"Town {n}"] for n in range(50))])
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    sheet = parts["xl/worksheets/sheet1.xml"]
+    assert b'ref="A1:B51"' in sheet
+    parts["xl/worksheets/sheet1.xml"] = sheet.replace(b'ref="A1:B51"', b'ref="A1:A2"')
+    path.write_bytes(zip_with(parts))
+    assert "Name: 49 | Town: Town 49" in read(path, "xlsx").text
+
+
+def test_sheets_that_cannot_be_read(tmp_path: Path) -> None:
+    path = saved(tmp_path / "whole.xlsx", S=[["a", "b"]])
+    whole = path.read_bytes()
+    empty = saved(tmp_path / "empty.xlsx", S=[]).read_bytes()
+    for broken, reason in (
+        (whole[: len(whole) // 2], "not a readable XLSX file"),
+        (zip_with({"a.txt": b"no workbook"}), "not a readable XLSX file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, "it has a password or is an old .xls: save it as .xlsx"),
+        (empty, "no text in it"),
+    ):
+        path.write_bytes(broken)
+        with pytest.raises(ReadError, match=rf"^[^\n]*{reason}[^\n]*$"):
+            read(path, "xlsx")
+
+
+def test_an_answer_says_sheet_and_row(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    rows = [["Ship", "Captain"], *([f"Ship {n}", f"Captain {n}"] for n in range(200)), ["Albatross", "Ines Sol"]]
+    saved(folder / "fleet.xlsx", bold=True, Ferries=rows, Crew=[["Cook", "Bo Lind"]])
+    library.sync([folder])
+    citation = library.ask("Who is the captain of the Albatross?").sentences[0].citations[0]
+    assert citation.quote == "Ship: Albatross | Captain: Ines Sol"
+    assert (citation.heading, citation.row, citation.line, citation.page) == (("Ferries",), 202, None, None)
+    assert citation_as_json(citation)["row"] == 202
+    assert where(citation) == "fleet, fleet.xlsx, Ferries, row 202"
+    assert place_of(citation) == "fleet.xlsx, Ferries, row 202"
+    cook = library.ask("Who is the cook?").sentences[0].citations[0]
+    assert (cook.heading, cook.row) == (("Crew",), 1)
