@@ -25,8 +25,10 @@ from qa.as_json import answer_as_json
 from qa.errors import LibraryError, LibraryExistsError, QAError
 from qa.evaluation.command import add_eval, add_tune
 from qa.feedback_command import add_feedback
+from qa.filters import unfit
 from qa.library import Library
 from qa.progress import progress_bar
+from qa.store import FileRow
 from qa.walk import check
 
 Serve = Callable[..., None]
@@ -125,7 +127,8 @@ def parser() -> argparse.ArgumentParser:
         dest="libraries",
         action="append",
         metavar="DIR",
-        help="the library's folder (default: .refdesk); several, given as NAME=DIR, are served below /NAME/",
+        help="the library's folder, made if it is not there (default: .refdesk); several, given as NAME=DIR, are "
+        "served below /NAME/",
     )
     page.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files and folders to index first")
     page.add_argument(
@@ -242,13 +245,21 @@ def _index(arguments: argparse.Namespace, _: Serve) -> int:
 
 
 def _sync(library: Library, paths: Sequence[Path], *, as_json: bool) -> int:
+    """Index and tell of it; 1 where a file failed that was new, had changed or was tried again."""
+    before = _failed(library)
     with progress_bar() as show:
         report = library.sync(paths, on_progress=show)
+    new = _failed(library) - before
     if as_json:
         print(json.dumps(asdict(report), ensure_ascii=False, indent=1))
     else:
-        terminal.show_report(report)
-    return 1 if report.counts.get("failed") else 0
+        terminal.show_report(report, new_failures=[row.source for row in new])
+    return 1 if new else 0
+
+
+def _failed(library: Library) -> set[FileRow]:
+    """The files that could not be read, each as it was when it was tried."""
+    return {row for row in library.store.files() if row.reason is not None}
 
 
 def _ask(arguments: argparse.Namespace, _: Serve) -> int:
@@ -257,10 +268,14 @@ def _ask(arguments: argparse.Namespace, _: Serve) -> int:
         answer = library.ask(
             arguments.question, turns=arguments.after, k=arguments.k, sources=arguments.source, where=where
         )
+        note = None if answer.hits or answer.misses else unfit(library, arguments.source, where)
     if arguments.json:
-        print(json.dumps(answer_as_json(answer, misses=arguments.misses), ensure_ascii=False, indent=1))
-    else:
+        told = answer_as_json(answer, misses=arguments.misses) | ({"note": note} if note else {})
+        print(json.dumps(told, ensure_ascii=False, indent=1))
+    elif note is None:
         terminal.show_answer(answer, misses=arguments.misses)
+    if note:
+        print(f"refdesk: {terminal.safe(note)}: see `refdesk list{' --json' if where else ''}`", file=sys.stderr)
     return 0 if answer.found else 1
 
 
@@ -280,14 +295,27 @@ def _serve(arguments: argparse.Namespace, serve: Serve) -> int:
         raise QAError("paths belong to one library: index them with `refdesk index PATH --library DIR`")
     if named:
         with contextlib.ExitStack() as stack:
-            serve(_shared(named, stack), **options)
+            serve(_shared(named, given, stack), **options)
         return 0
     arguments.library = Path((arguments.libraries or [".refdesk"])[0])
-    with _opened(arguments, create=bool(arguments.paths)) as library:
+    opened = _opened(arguments, create=True) if arguments.paths else _to_serve(arguments.library, given)
+    with opened as library:
         if arguments.paths:
             _sync(library, arguments.paths, as_json=False)
         serve(library, **options)
     return 0
+
+
+def _to_serve(folder: Path, settings: Mapping[str, Any]) -> Library:
+    """The library in a folder. Where nothing is yet an empty one is made, and a line says so: the page fills it."""
+    if settings.get("read_only"):
+        return Library.open(folder)
+    try:
+        library = Library.create(folder)
+    except LibraryExistsError:
+        return Library.open(folder)
+    print(f"refdesk: made an empty library in {terminal.safe(str(folder))}: add documents on its page", file=sys.stderr)
+    return library
 
 
 def _named(given: Sequence[str]) -> dict[str, Path]:
@@ -305,11 +333,11 @@ def _named(given: Sequence[str]) -> dict[str, Path]:
     return named
 
 
-def _shared(named: Mapping[str, Path], stack: contextlib.ExitStack) -> dict[str, Library]:
+def _shared(named: Mapping[str, Path], settings: Mapping[str, Any], stack: contextlib.ExitStack) -> dict[str, Library]:
     """Open libraries by name; those that were made with the same encoder share one."""
     opened: dict[str, Library] = {}
     for name, folder in named.items():
-        library = Library.open(folder)
+        library = _to_serve(folder, settings)
         same = next((one for one in opened.values() if one.encoder_name == library.encoder_name), None)
         if same is not None:
             library.close()

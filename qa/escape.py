@@ -1,8 +1,10 @@
-"""Text of documents and people as HTML that shows it and does nothing else."""
+"""Text of documents and people as HTML that shows it and does nothing else, and errors without this machine's paths."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from pathlib import Path
 
 # Beyond HTML's own five: what template literals, Handlebars, Markdown code and LaTeX read, so that a widget that
 # passes its value through one of them still shows the text.
@@ -29,3 +31,14 @@ def plain(text: str) -> str:
     """A name's characters that can be seen; white space of any kind is one space."""
     line = " ".join(text.split())
     return "".join("\ufffd" if unicodedata.category(c) in _SHOWN and c not in _JOINERS else c for c in line)
+
+
+def without_folder(line: str, folder: Path, shown: str) -> str:
+    """A line with `shown` in place of a folder's path, which is nobody's business in a browser.
+
+    A path of one word ("lib") stays: it says nothing of the machine, and may be a word of the line.
+    """
+    for path in sorted({folder.resolve(), folder.absolute(), folder}, key=lambda path: -len(str(path))):
+        if len(path.parts) > 1:
+            line = re.sub(rf"(?<![\w./\\-]){re.escape(str(path))}(?![\w-]|\.\w)", lambda _: shown, line)
+    return line

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -37,8 +38,9 @@ ALL_KEPT = 50_000
 """Conversations of all owners, the latest ones: visitors who come without a cookie again and again fill no disk."""
 LONGEST_ANSWER = 4_000_000
 """Characters of an answer as JSON. Twenty passages have 30,000; only texts without any sentence's end come near."""
-LONGEST_SETTINGS = 500_000
-"""Characters of what a question was asked with: every document of a large library, chosen one by one."""
+LONGEST_SETTINGS = 20_000
+"""Bytes of what a question was asked with, as JSON: some hundred documents chosen one by one. The page sends up to
+1,000 of them with each question, and their names again and again would be most of the file."""
 LONGEST_TITLE = 200
 LONGEST_NOTE = 2_000
 """Characters of a note to an answer: a paragraph or three."""
@@ -157,16 +159,15 @@ class History:
             owner: a user's name or a visitor's number.
             conversation_id: "" starts a new one, titled by its question; so does one that was deleted meanwhile.
             answer: as `Library.ask` gives it. Passages that it does not quote are left out if it is too long.
-            settings: what it was asked with, as JSON holds it.
+            settings: what it was asked with, as JSON holds it. Of `sources` that are too long together the first are
+                kept, and `sources_left_out` counts the others.
 
         Raises:
             HistoryError: there is no owner, the conversation is somebody else's, or something is too long.
         """
         if not 0 < len(owner) <= LONGEST_OWNER:
             raise HistoryError(f"expected an owner of 1 to {LONGEST_OWNER} characters, came {len(owner)}: log in first")
-        chosen = json.dumps(dict(settings), ensure_ascii=False)
-        if len(chosen) > LONGEST_SETTINGS:
-            raise HistoryError(f"the settings have {len(chosen):,} characters: choose fewer documents")
+        chosen = _shortened_settings(settings)
         told, exchange_id, at = _shortened(answer), secrets.token_urlsafe(_ID_BYTES), _now()
         with self._transaction() as run:
             found = run.execute("SELECT owner FROM conversations WHERE id = ?", (conversation_id,)).fetchone()
@@ -438,6 +439,32 @@ def _shortened(answer: Answer) -> str:
         if len(text) <= LONGEST_ANSWER:
             return text
     raise HistoryError(f"the answer has {len(text):,} characters and is not kept: up to {LONGEST_ANSWER:,} are")
+
+
+def _shortened_settings(settings: Mapping[str, Any]) -> str:
+    """Settings as JSON. Of too many sources those are left out that do not fit, and counted."""
+    text = _as_json(settings)
+    if _bytes(text) <= LONGEST_SETTINGS:
+        return text
+    sources = list(settings.get("sources", ()))
+    room = LONGEST_SETTINGS - _bytes(_as_json({**settings, "sources": [], "sources_left_out": len(sources)}))
+    if room < 0:
+        raise HistoryError(
+            f"the settings have {LONGEST_SETTINGS - room:,} bytes beside their sources and are not kept: up to "
+            f"{LONGEST_SETTINGS:,} are"
+        )
+    ends = accumulate(_bytes(_as_json(source)) + 2 for source in sources)  # with a comma and a space
+    fitting = sum(end <= room for end in ends)
+    return _as_json({**settings, "sources": sources[:fitting], "sources_left_out": len(sources) - fitting})
+
+
+def _as_json(value: object) -> str:
+    """JSON that can be written as UTF-8: halves of characters are replaced."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace").decode()
+
+
+def _bytes(text: str) -> int:
+    return len(text.encode())
 
 
 def _title(question: str) -> str:

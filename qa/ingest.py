@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import threading
 from collections import deque
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from qa.errors import LibraryBusyError, QAError
-from qa.escape import plain
+from qa.escape import plain, without_folder
 from qa.indexer import Indexer, IndexerError
 from qa.library import Library
 from qa.store import FileRow
@@ -367,11 +366,4 @@ class Ingest:
 
     def _without_folders(self, message: str, file: FileState) -> str:
         """A message without this machine's folders, which are nobody's business in a browser."""
-        return without_folder(message.replace(str(file.path), file.name), self.library, "the library")
-
-
-def without_folder(message: str, library: Library, shown: str) -> str:
-    """A message with `shown` in place of a library's absolute path; a relative one may be any word ("lib")."""
-    for path in {str(library.path.absolute()), str(library.path.resolve())}:
-        message = re.sub(rf"{re.escape(path)}(?![\w-])", shown, message)
-    return message
+        return without_folder(message.replace(str(file.path), file.name), self.library.path, "the library")

@@ -8,7 +8,7 @@ import shutil
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from qa.types import Answer, Citation, DocumentInfo, Hit, SyncReport, Tuned
@@ -100,9 +100,17 @@ def place_of(citation: Citation) -> str:
     return safe(", ".join(parts))
 
 
-def show_report(report: SyncReport) -> None:
-    """Print what a sync did: the numbers on stdout, files with something to say on stderr."""
-    told = [outcome for outcome in report.outcomes if outcome.state == "failed" or outcome.warnings]
+def show_report(report: SyncReport, *, new_failures: Collection[str]) -> None:
+    """Print what a sync did: the numbers on stdout, files with something to say on stderr.
+
+    Of the files that failed only those are named whose source is in `new_failures`, one for each file; the others
+    failed before and were not tried again.
+    """
+    told = [
+        outcome
+        for outcome in report.outcomes
+        if outcome.warnings or (outcome.state == "failed" and outcome.source in new_failures)
+    ]
     for outcome in told[:SHOWN_OUTCOMES]:
         what = outcome.reason or "; ".join(outcome.warnings)
         _note(f"{outcome.state if outcome.state == 'failed' else 'note'}: {safe(outcome.source)}: {safe(what)}")
@@ -114,10 +122,13 @@ def show_report(report: SyncReport) -> None:
         kinds = ", ".join(f"{safe(kind)} {count}" for kind, count in sorted(report.skipped.items()))
         _note(f"note: left out {plural(sum(report.skipped.values()), 'file')} of other kinds ({kinds})")
     if not report.counts:
-        _note("note: found no file to index (txt, md, html, pdf, docx)")
+        _note("note: found no file to index (txt, md, html, pdf, docx, xlsx)")
     else:
-        states = ("added", "changed", "renamed", "removed", "unchanged", "failed")
-        print(", ".join(f"{report.counts[state]:,} {state}" for state in states if report.counts.get(state)))
+        states = ("added", "changed", "renamed", "removed", "unchanged")
+        counts = {**{state: report.counts.get(state, 0) for state in states}, "failed": len(new_failures)}
+        known = report.counts.get("failed", 0) - len(new_failures)
+        counts["failed before (`refdesk list` says why)"] = known
+        print(", ".join(f"{count:,} {state}" for state, count in counts.items() if count))
 
 
 def show_documents(documents: Sequence[DocumentInfo]) -> None:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import uvicorn
+import httpx
 
 from embeddings import Encoder
 from qa import Library
-from qa.page.server import build_app
+from qa.page.server import build_app, http_server
 from qa.page.site import Settings
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
+ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ARGUMENTS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run "
@@ -49,6 +53,10 @@ Meals are reimbursed up to 45 euros per day with receipts. Economy class is book
 |---------|-----------:|
 | Norway  | 84 euros   |
 """
+LEAVE = "How many days of annual leave do full-time staff accrue?"
+WARRANTY = "How long is the warranty of the coffee machine?"
+GRINDER = "How long is the warranty of the grinder?"
+KEYS = "Which warden keeps the 120th locker key?"
 HOSTILE_NAME = "evil 'quoted' <img src=x onerror=window.__ran=0> &amp; \u202egpj.exe.md"
 HOSTILE = """\
 # Evil <img src=x onerror=window.__ran=1> ${window.__ran=2} {{value}}
@@ -94,21 +102,46 @@ def make_library(folder: Path, encoder: Encoder) -> Library:
 
 
 @contextmanager
-def serving(library: Library | Mapping[str, Library], settings: Settings | None = None) -> Iterator[str]:
-    """The page of a library, or of several by name, over HTTP; gives its address."""
+def serving(
+    library: Library | Mapping[str, Library], settings: Settings | None = None, *, proxied: bool = False
+) -> Iterator[str]:
+    """The page of a library, or of several by name, over HTTP; gives its address.
+
+    `proxied` takes the client's address from X-Forwarded-For.
+    """
+    app = build_app(library, settings=settings)
+    server = http_server(app, proxied=proxied)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            build_app(library, settings=settings), log_level="error", ws="none", timeout_graceful_shutdown=1
-        )
-        server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         while not server.started:
             time.sleep(0.02)
-        yield f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join(10)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join(10)
+            app.state.watch.log.close()
+
+
+@contextmanager
+def visitor(address: str, **options: Any) -> Iterator[httpx.Client]:  # noqa: ANN401 - what httpx.Client takes
+    """Somebody who asks a server over HTTP, with cookies of their own."""
+    with httpx.Client(base_url=address, **{"timeout": 30, **options}) as made:
+        yield made
+
+
+@contextmanager
+def command(*arguments: object, env: Mapping[str, str] | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """`refdesk serve` in a process of its own, with its address."""
+    line = [sys.executable, str(ROOT / "app.py"), *map(str, arguments), "--port", "0", "--no-browser"]
+    environment = {**os.environ, **(env or {})}
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as run:
+        assert run.stderr is not None
+        try:
+            yield run, run.stderr.readline().split()[3]
+        finally:
+            run.kill()
 
 
 class Visit:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import qa.library
+import qa.sync
 from embeddings import Encoder
 from qa import Library
 from qa.cli import main, parser
@@ -157,6 +158,36 @@ def test_index(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "found no file to index" in nothing.err
 
 
+def test_a_failure_that_is_known_is_none_of_this_run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(qa.sync, "RACY_NANOSECONDS", 0)  # a file that was just written is looked into again
+    monkeypatch.chdir(tmp_path)
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "a.txt").write_text("The lighthouse was built in 1871.\n")
+    (docs / "broken.pdf").write_text("%PDF-1.7 nothing else")
+    first = run("index", "docs")
+    assert (first.code, first.out.splitlines()[0]) == (1, "1 added, 1 failed")
+    assert first.err.startswith("failed: broken.pdf: ")
+    again = run("index", "docs")
+    assert (again.code, again.err) == (0, "")
+    assert again.out.splitlines()[0] == "1 unchanged, 1 failed before (`refdesk list` says why)"
+    assert run("index", "docs", "--json").code == 0
+    (docs / "more.pdf").write_text("%PDF-1.7 nothing at all")
+    more = run("index", "docs")
+    assert (more.code, more.err.count("\n")) == (1, 1)
+    assert more.out.splitlines()[0] == "1 unchanged, 1 failed, 1 failed before (`refdesk list` says why)"
+    assert more.err.startswith("failed: more.pdf: ")
+    (docs / "broken.pdf").write_text("%PDF-1.7 something else")
+    changed = run("index", "docs", "--json")
+    assert changed.code == 1
+    for name in ("broken.pdf", "more.pdf"):
+        (docs / name).unlink()
+    (docs / "more.txt").write_text("The bridge has arches of granite.\n")
+    mended = run("index", "docs")
+    assert (mended.code, mended.err) == (0, "")
+    assert mended.out.splitlines()[0] == "1 added, 2 removed, 1 unchanged"
+
+
 def test_rebuild_as_json(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("The lighthouse was built in 1871.\n")
     assert run("index", tmp_path / "a.txt", "--library", tmp_path / "l").code == 0
@@ -203,8 +234,30 @@ def test_ask_off_topic(run: Run) -> None:
     as_json = run("ask", question, "--json").json
     assert (as_json["found"], as_json["answer"], as_json["hits"]) == (False, [], [])
     assert run("ask", question, "--json", "--misses").json["misses"]
-    nowhere = run("ask", QUESTION, "--source", "nowhere/*", "--misses")
-    assert (nowhere.code, nowhere.out) == (1, "No passage found for this question.\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--source", "nowhere/*"), "source 'nowhere/*': see `refdesk list`"),
+        (("--where", "kind=pfd"), "kind 'pfd': see `refdesk list --json`"),
+        (("--source", "a", "--source", "*.md", "--where", "kind=text"), "source 'a' or '*.md' and kind 'text': see "),
+        (tuple(f"--source={n}" for n in range(1_005)), "source '0' or '1' or '2' or 1,002 more: see `refdesk list`"),
+        (("--source", "x\x1b[2J" * 50), "source 'x\\x1b[2Jx"),
+    ],
+)
+@pytest.mark.usefixtures("at")
+def test_a_filter_that_no_document_fits(run: Run, given: Sequence[str], said: str) -> None:
+    result = run("ask", QUESTION, "--misses", *given)
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith(f"refdesk: no document has {said}")
+    assert (result.err.count("\n"), "\x1b" in result.err) == (1, False)
+    assert len(result.err) < 300
+    as_json = run("ask", QUESTION, "--json", *given)
+    assert (as_json.code, as_json.json["found"]) == (1, False)
+    assert as_json.json["note"] == as_json.err.removeprefix("refdesk: ").partition(": see ")[0]
+    off_topic = run("ask", "Which enzyme unwinds the DNA double helix?", "--source", "*.md", "--json")
+    assert (off_topic.err, "note" in off_topic.json) == ("", False)
 
 
 @pytest.mark.usefixtures("at")
@@ -214,7 +267,7 @@ def test_ask_as_json(run: Run) -> None:
     answer = result.json
     assert list(answer) == ["question", "searched", "found", "answer", "hits"]
     assert (answer["question"], answer["searched"], answer["found"]) == (QUESTION, QUESTION, True)
-    citation_keys = ["id", "source", "title", "page", "heading", "line", "start", "end", "quote", "sources"]
+    citation_keys = ["id", "source", "title", "page", "heading", "line", "row", "start", "end", "quote", "sources"]
     for sentence in answer["answer"]:
         assert list(sentence) == ["text", "citations"]
         for citation in sentence["citations"]:
@@ -321,6 +374,33 @@ def test_serve(run: Run, at: Path, served: Served) -> None:
     assert at == Path.cwd()
 
 
+def test_serve_makes_a_library_where_nothing_is(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: Served
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    for folder in (".refdesk", "new/one", "empty"):
+        made = run("serve", *(() if folder == ".refdesk" else ("--library", folder)))
+        assert (made.code, made.out) == (0, "")
+        assert made.err == f"refdesk: made an empty library in {folder}: add documents on its page\n"
+        assert served[-1][0].path == Path(folder)
+        again = run("serve", "--library", folder)
+        assert (again.code, again.err) == (0, "")
+    both = run("serve", "--library", "old=empty", "--library", "new=other")
+    assert (both.code, both.err) == (0, "refdesk: made an empty library in other: add documents on its page\n")
+    assert run("list", "--library", "other").code == 0
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine.txt").write_text("mine")
+    indexed = run("serve", "full", "--library", "indexed")
+    assert (indexed.code, indexed.out, indexed.err) == (0, "1 added\n", "")  # it is not empty when the page opens
+    for given in ("full", "a=full"):
+        assert_one_line_error(run("serve", "--library", given), "full is not an empty folder")
+    for given in ("missing", "a=missing"):
+        told = run("serve", "--read-only", "--library", given)
+        assert_one_line_error(told, "missing does not exist", "refdesk index FOLDER --library missing")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".refdesk", "empty", "full", "indexed", "new", "other"]
+
+
 # Mistakes
 
 
@@ -344,7 +424,7 @@ def test_serve(run: Run, at: Path, served: Served) -> None:
         (("ask", "x", "--where", "kind"), ("NAME=VALUE",)),
         (("ask", "x", "--where", "colour=red"), ("colour", "language")),
         (("ask", "x", "--where", "title=\udcff"), ()),
-        (("serve", "--library", "missing"), ("missing",)),
+        (("serve", "--library", "docs"), ("docs is not an empty folder",)),
     ],
 )
 @pytest.mark.usefixtures("at")

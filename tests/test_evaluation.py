@@ -19,6 +19,7 @@ import qa
 from embeddings import Encoder
 from qa.errors import QuestionsError
 from qa.evaluation import Question, Report, Settings, compare, evaluate, tune
+from qa.evaluation.summary import without_gold
 from qa.evaluation.tune import GRID, _best_weight, _folds
 from qa.evaluation.types import EvaluationProgress
 
@@ -92,6 +93,9 @@ def test_every_question_is_in_the_run_in_order_and_counted(report: Report) -> No
     assert summary["complete"] is True
     assert summary["asked"] == summary["questions"]["count"] == len(QUESTIONS)
     assert (summary["questions"]["answerable"], summary["questions"]["unanswerable"]) == (4, 1)
+    assert summary["without_gold"] == {"questions": 1, "rated_bad": 0}
+    assert without_gold(summary) == "not judged, since nobody says what is right: 1 question"
+    assert without_gold({**summary, "without_gold": {"questions": 0, "rated_bad": 0}}) == ""
 
 
 def test_a_question_counts_for_the_measures_that_its_gold_supports(report: Report) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import make_library
+from browser import LEAVE, WARRANTY, make_library
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -28,6 +28,7 @@ from qa import Library, QAError, history
 from qa.cli import _command
 from qa.evaluation import evaluate
 from qa.evaluation.questions import load_questions
+from qa.evaluation.tables import report_lines
 from qa.export import conversation_as_json, conversation_as_markdown, file_name, question_set
 from qa.feedback_command import add_feedback
 from qa.history import (
@@ -44,14 +45,12 @@ from qa.history import (
 )
 from qa.types import Answer, AnswerSentence, Citation, Hit, Passage, Turn
 
-WARRANTY = "How long is the warranty of the coffee machine?"
-LEAVE = "How many days of annual leave do full-time staff accrue?"
 NOTHING = "Quantum chromodynamics lattice gauge theory?"
 HOSTILE = "<script>window.__ran=1</script> [x](javascript:1) \u202egpj.exe `tick` $$x$$\n# head"
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
+def handbook(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
     with make_library(tmp_path_factory.getbasetemp() / "page", encoder) as made:
         yield made
 
@@ -101,9 +100,9 @@ def test_an_answer_is_the_same_after_json(answer: Answer) -> None:
     assert answer_from_json(answer_to_json(answer)) == answer
 
 
-def test_real_answers_are_the_same_after_json(library: Library) -> None:
+def test_real_answers_are_the_same_after_json(handbook: Library) -> None:
     for question in (WARRANTY, NOTHING, "What does the zebra permit cost?", "the longest parrot name"):
-        answer = library.ask(question)
+        answer = handbook.ask(question)
         again = answer_from_json(answer_to_json(answer))
         assert again == answer
         assert again.turn() == answer.turn()
@@ -118,8 +117,8 @@ def test_what_is_no_answer_is_a_value_error(damage: str) -> None:
 # Keeping
 
 
-def test_a_conversation_comes_back_after_a_restart(tmp_path: Path, library: Library) -> None:
-    first, second = library.ask(WARRANTY), library.ask("And of the grinder?", turns=[Turn(WARRANTY)])
+def test_a_conversation_comes_back_after_a_restart(tmp_path: Path, handbook: Library) -> None:
+    first, second = handbook.ask(WARRANTY), handbook.ask("And of the grinder?", turns=[Turn(WARRANTY)])
     with History.open(tmp_path) as kept:
         conversation, exchange = kept.add("me", "", first, {"k": 5, "sources": ["*.md"]})
         again, later = kept.add("me", conversation, second, {"k": 3})
@@ -305,8 +304,25 @@ def test_a_giant_answer_loses_what_it_does_not_quote(kept: History, monkeypatch:
     monkeypatch.setattr(history, "LONGEST_ANSWER", 1_000)
     with pytest.raises(HistoryError, match=r"the answer has [2-4],\d\d\d characters and is not kept: up to 1,000 are"):
         kept.add("me", conversation, whole, {})
-    with pytest.raises(HistoryError, match="the settings have"):
-        kept.add("me", "", nothing("Two"), {"sources": ["x" * history.LONGEST_SETTINGS]})
+
+
+def test_settings_are_bounded(kept: History) -> None:
+    def settings(given: dict[str, Any]) -> dict[str, Any]:
+        (exchange,) = exchanges(kept, kept.add("me", "", nothing("One"), given)[0])
+        assert len(json.dumps(exchange.settings, ensure_ascii=False).encode()) <= history.LONGEST_SETTINGS
+        return dict(exchange.settings)
+
+    few = {"k": 5, "sources": [f"reports/{n}.pdf" for n in range(200)]}
+    assert settings(few) == few
+    many = [f"報告書/第{n}章.pdf" for n in range(1_000)]
+    told = settings({"k": 5, "sources": many, "by": "both"})
+    fitting = len(told["sources"])
+    assert 700 < fitting < 1_000
+    assert told == {"k": 5, "sources": many[:fitting], "by": "both", "sources_left_out": 1_000 - fitting}
+    assert settings({"sources": ["x" * history.LONGEST_SETTINGS]}) == {"sources": [], "sources_left_out": 1}
+    assert settings({"sources": ["\ud800.txt"]}) == {"sources": ["?.txt"]}
+    with pytest.raises(HistoryError, match=r"the settings have 2\d,\d\d\d bytes beside their sources and are not kept"):
+        kept.add("me", "", nothing("Two"), {"words": "x" * history.LONGEST_SETTINGS})
 
 
 @pytest.mark.parametrize(
@@ -466,8 +482,8 @@ def conversation_of(*asked: Answer, title: str = "Mine") -> Conversation:
     return Conversation("c", title, "2030-01-01T00:00:00+00:00", "2030-01-01T00:00:00+00:00", kept)
 
 
-def test_markdown_of_a_conversation(library: Library) -> None:
-    told = conversation_as_markdown(conversation_of(library.ask(WARRANTY), library.ask(NOTHING)))
+def test_markdown_of_a_conversation(handbook: Library) -> None:
+    told = conversation_as_markdown(conversation_of(handbook.ask(WARRANTY), handbook.ask(NOTHING)))
     html = MarkdownIt().render(told)
     assert html.startswith("<h1>Mine</h1>\n<p><strong>How long is the warranty of the coffee machine?</strong></p>")
     assert "lasts 24 months from the date of purchase. [1]" in html
@@ -494,14 +510,14 @@ def test_hostile_words_are_shown_as_they_are() -> None:
     assert shown.count("<script>window.__ran=1</script> [x](javascript:1) \ufffdgpj.exe `tick` $$x$$ # head") == 5
 
 
-def test_json_of_a_conversation_has_everything(library: Library) -> None:
-    answer = library.ask(WARRANTY)
+def test_json_of_a_conversation_has_everything(handbook: Library) -> None:
+    answer = handbook.ask(WARRANTY)
     told = json.loads(json.dumps(conversation_as_json(conversation_of(answer))))
     (exchange,) = told["exchanges"]
     assert exchange["question"] == WARRANTY
     cited = [one["id"] for sentence in exchange["answer"] for one in sentence["citations"]]
     assert cited == [one.id for sentence in answer.sentences for one in sentence.citations]
-    assert [library.open_citation(one).citation.quote for one in cited] == [one.text for one in answer.sentences]
+    assert [handbook.open_citation(one).citation.quote for one in cited] == [one.text for one in answer.sentences]
     assert (exchange["settings"], exchange["rating"], told["title"]) == ({"k": 5}, 0, "Mine")
 
 
@@ -533,8 +549,8 @@ def rated(kept: History, library: Library) -> None:
     kept.add("you", "", library.ask("Never rated?"), {})
 
 
-def test_feedback_is_a_question_set(kept: History, library: Library, tmp_path: Path) -> None:
-    rated(kept, library)
+def test_feedback_is_a_question_set(kept: History, handbook: Library, tmp_path: Path) -> None:
+    rated(kept, handbook)
     file = tmp_path / "questions.jsonl"
     file.write_text("".join(question_set(kept.feedback())), encoding="utf-8")
     loaded = list(load_questions(file))
@@ -547,23 +563,27 @@ def test_feedback_is_a_question_set(kept: History, library: Library, tmp_path: P
     notes = [json.loads(line)["note"] for line in file.read_text(encoding="utf-8").splitlines()]
     assert notes == ["", "Both\nare there", "Where is <b>my</b> leave?", ""]
 
-    report = evaluate(library, file, out=tmp_path / "run")
+    report = evaluate(handbook, file, out=tmp_path / "run")
+    assert report.summary["without_gold"] == {"questions": 1, "rated_bad": 1}
+    said = "not judged, since nobody says what is right: 1 question (1 rated bad)"
+    assert f"note: {said}" in list(report_lines(report))
+    assert said in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert [one["question"] for one in report.failures()] == []
     measured = report.summary["measures"]
     assert [measured[name]["mean"] for name in ("Quoted", "Answer@5", "Rejected")] == [1, 1, 1]
 
 
-def test_feedback_of_one_owner(kept: History, library: Library) -> None:
-    rated(kept, library)
+def test_feedback_of_one_owner(kept: History, handbook: Library) -> None:
+    rated(kept, handbook)
     assert [one.exchange.answer.question for one in kept.feedback("me")] == [WARRANTY, "And of the grinder?"]
     assert list(kept.feedback("nobody")) == []
 
 
-def test_nothing_but_bad_ratings_can_be_evaluated(kept: History, library: Library, tmp_path: Path) -> None:
-    kept.rate("me", kept.add("me", "", library.ask(LEAVE), {})[1], -1, "wrong")
+def test_nothing_but_bad_ratings_can_be_evaluated(kept: History, handbook: Library, tmp_path: Path) -> None:
+    kept.rate("me", kept.add("me", "", handbook.ask(LEAVE), {})[1], -1, "wrong")
     file = tmp_path / "questions.jsonl"
     file.write_text("".join(question_set(kept.feedback())), encoding="utf-8")
-    assert evaluate(library, file, out=tmp_path / "run").summary["questions"]["count"] == 1
+    assert evaluate(handbook, file, out=tmp_path / "run").summary["questions"]["count"] == 1
 
 
 def command(*arguments: str) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import make_library
+from browser import GRINDER, make_library
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, TextContent
 
@@ -23,12 +23,11 @@ from qa.as_json import answer_as_json, hit_as_json
 from qa.mcp import AROUND, server
 
 APP = Path(__file__).parent.parent / "app.py"
-GRINDER = "How long is the warranty of the grinder?"
 RUN = "import sys; sys.path.insert(0, {folder!r}); import app; sys.exit(app.main(sys.argv[1:]))"
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
+def handbook(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
     with make_library(tmp_path_factory.getbasetemp() / "page", encoder) as made:
         yield made
 
@@ -69,7 +68,7 @@ def told(result: CallToolResult) -> str:
     return content.text
 
 
-def test_a_conversation_over_stdio(library: Library) -> None:
+def test_a_conversation_over_stdio(handbook: Library) -> None:
     async def talk(client: Client) -> None:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert sorted(tools) == ["ask", "list_documents", "open_citation", "search"]
@@ -79,23 +78,23 @@ def test_a_conversation_over_stdio(library: Library) -> None:
         assert "word for word" in client.instructions
 
         found = given(await client.call_tool("search", {"question": GRINDER, "k": 2}))
-        expected = [hit_as_json(hit) for hit in library.retrieve(GRINDER, 2)]
+        expected = [hit_as_json(hit) for hit in handbook.retrieve(GRINDER, 2)]
         assert [hit["passage_id"] for hit in found["hits"]] == [hit["passage_id"] for hit in expected]
         assert found["hits"][0]["citation"] == json.loads(json.dumps(expected[0]["citation"]))
         only = given(await client.call_tool("search", {"question": "key", "sources": ["rules.txt"]}))
         assert {hit["citation"]["source"] for hit in only["hits"]} == {"rules.txt"}
 
         answer = given(await client.call_tool("ask", {"question": GRINDER}))
-        assert answer["answer"] == json.loads(json.dumps(answer_as_json(library.ask(GRINDER))["answer"]))
+        assert answer["answer"] == json.loads(json.dumps(answer_as_json(handbook.ask(GRINDER))["answer"]))
         follow = given(await client.call_tool("ask", {"question": "And how long?", "earlier": [GRINDER]}))
         assert GRINDER in follow["searched"]
         assert not given(await client.call_tool("ask", {"question": "zzyzx"}))["found"]
 
-        cited = library.ask("Who keeps the 75th locker key?").sentences[0].citations[0]
+        cited = handbook.ask("Who keeps the 75th locker key?").sentences[0].citations[0]
         opened = given(await client.call_tool("open_citation", {"id": cited.id}))
         assert opened["citation"]["quote"] == cited.quote
         assert opened["text"][AROUND : AROUND + len(cited.quote)] == cited.quote
-        whole = len(library.open_citation(cited.id).document.text)
+        whole = len(handbook.open_citation(cited.id).document.text)
         assert opened["characters_before"] + len(opened["text"]) + opened["characters_after"] == whole
 
         listed = given(await client.call_tool("list_documents", {}))
@@ -110,10 +109,10 @@ def test_a_conversation_over_stdio(library: Library) -> None:
         assert "not a citation" in told(await client.call_tool("open_citation", {"id": "../../etc/passwd"}))
         assert "less than or equal to 50" in told(await client.call_tool("search", {"question": "x", "k": 51}))
 
-    speaking(library, talk)
+    speaking(handbook, talk)
 
 
-def test_standard_output_is_the_protocol_alone(library: Library) -> None:
+def test_standard_output_is_the_protocol_alone(handbook: Library) -> None:
     """What the library, its encoder or a library below it prints must not get between the messages."""
     noisy = (
         "import os, qa.library\n"
@@ -131,7 +130,7 @@ def test_standard_output_is_the_protocol_alone(library: Library) -> None:
         {"method": "tools/call", "id": 2, "params": {"name": "search", "arguments": {"question": GRINDER}}},
     )  # fmt: skip
     with subprocess.Popen(
-        [sys.executable, "-c", code, "mcp", "--library", str(library.path)],
+        [sys.executable, "-c", code, "mcp", "--library", str(handbook.path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -152,10 +151,10 @@ def test_standard_output_is_the_protocol_alone(library: Library) -> None:
     assert "Traceback" not in errors
 
 
-def test_the_end_of_the_input_and_a_signal_end_it_quietly(library: Library) -> None:
+def test_the_end_of_the_input_and_a_signal_end_it_quietly(handbook: Library) -> None:
     def started() -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, *command(library.path)],
+            [sys.executable, *command(handbook.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -188,7 +187,7 @@ def test_a_library_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_without_the_sdk_it_says_how_to_get_it(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_sdk_it_says_how_to_get_it(handbook: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mcp.server.mcpserver", None)
     with pytest.raises(QAError, match=r"pip install 'refdesk\[mcp\]'"):
-        server(library)
+        server(handbook)

@@ -25,7 +25,19 @@ from qa.child import Limits
 from qa.originals import ChangedError, GoneError, original
 from qa.page.picture_routes import disposition
 from qa.page.site import Settings
-from qa.pictures import NARROWEST, WIDEST, NoPageError, Picture, PictureError, Pictures, keys, locate
+from qa.pictures import (
+    LIMITS,
+    NARROWEST,
+    WIDEST,
+    NoPageError,
+    Picture,
+    PictureError,
+    Pictures,
+    Wanted,
+    _ask,
+    keys,
+    locate,
+)
 
 FIRST = lines(
     "The lighthouse of Norderoog was lit in 1871 for the first",
@@ -90,21 +102,21 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def library(files: Path, encoder: Encoder) -> Iterator[Library]:
+def lighthouse(files: Path, encoder: Encoder) -> Iterator[Library]:
     with Library.create(files.parent / "library", encoder=encoder) as made:
         made.sync([files])
         yield made
 
 
 @pytest.fixture(scope="module")
-def pictures(library: Library) -> Pictures:
-    return Pictures(library)
+def pictures(lighthouse: Library) -> Pictures:
+    return Pictures(lighthouse)
 
 
 @pytest.fixture(scope="module")
-def client(library: Library) -> Iterator[httpx.Client]:
+def client(lighthouse: Library) -> Iterator[httpx.Client]:
     with (
-        serving(library, Settings(originals=True)) as address,
+        serving(lighthouse, Settings(originals=True)) as address,
         httpx.Client(base_url=address, timeout=30) as made,
     ):
         yield made
@@ -148,9 +160,9 @@ def tinted(picture: Picture) -> tuple[int, int]:
     return int((tint & held).sum()), int((tint & ~held).sum())
 
 
-def test_the_quoted_words_are_marked_and_no_others(library: Library, files: Path, pictures: Pictures) -> None:
+def test_the_quoted_words_are_marked_and_no_others(lighthouse: Library, files: Path, pictures: Pictures) -> None:
     quote = "Its keeper climbed two hundred and four steps every evening."
-    picture = pictures.picture(cited(library, "lighthouse.pdf", quote), 600)
+    picture = pictures.picture(cited(lighthouse, "lighthouse.pdf", quote), 600)
     assert (picture.page, picture.pages, picture.width) == (1, 3, 600)
     assert abs(picture.height - 600 * 792 / 612) <= 1
     assert inside(files, "lighthouse.pdf", picture) == [
@@ -163,8 +175,8 @@ def test_the_quoted_words_are_marked_and_no_others(library: Library, files: Path
     assert outside == 0
 
 
-def test_a_word_that_a_hyphen_parts(library: Library, files: Path, pictures: Pictures) -> None:
-    picture = pictures.picture(cited(library, "lighthouse.pdf", "petroleum, and it"))
+def test_a_word_that_a_hyphen_parts(lighthouse: Library, files: Path, pictures: Pictures) -> None:
+    picture = pictures.picture(cited(lighthouse, "lighthouse.pdf", "petroleum, and it"))
     first, second = inside(files, "lighthouse.pdf", picture)
     assert first.rstrip("-") == "petro"
     assert second == "leum, and it"
@@ -172,9 +184,9 @@ def test_a_word_that_a_hyphen_parts(library: Library, files: Path, pictures: Pic
 
 @pytest.mark.parametrize("nth", [0, 1])
 def test_of_words_that_stand_twice_the_cited_ones_are_marked(
-    library: Library, files: Path, pictures: Pictures, nth: int
+    lighthouse: Library, files: Path, pictures: Pictures, nth: int
 ) -> None:
-    picture = pictures.picture(cited(library, "lighthouse.pdf", "The door is green.", nth))
+    picture = pictures.picture(cited(lighthouse, "lighthouse.pdf", "The door is green.", nth))
     assert picture.page == 2
     (box,) = picture.boxes
     baseline = SECOND[2 * nth].y
@@ -182,20 +194,20 @@ def test_of_words_that_stand_twice_the_cited_ones_are_marked(
     assert inside(files, "lighthouse.pdf", picture) == ["The door is green."]
 
 
-def test_a_quote_that_goes_on_on_the_next_page(library: Library, files: Path, pictures: Pictures) -> None:
-    key = cited(library, "lighthouse.pdf", "at the end of this page")
-    end = cited(library, "lighthouse.pdf", "one, where it ends.").rpartition(".")[2]
+def test_a_quote_that_goes_on_on_the_next_page(lighthouse: Library, files: Path, pictures: Pictures) -> None:
+    key = cited(lighthouse, "lighthouse.pdf", "at the end of this page")
+    end = cited(lighthouse, "lighthouse.pdf", "one, where it ends.").rpartition(".")[2]
     picture = pictures.picture(f"{key.rpartition('.')[0]}.{end}")
     assert picture.page == 2
     assert inside(files, "lighthouse.pdf", picture) == ["at the end of this page and", "goes on"]
-    later = pictures.picture(cited(library, "lighthouse.pdf", "The end."))
+    later = pictures.picture(cited(lighthouse, "lighthouse.pdf", "The end."))
     assert (later.page, inside(files, "lighthouse.pdf", later)) == (3, ["The end."])
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_pages_that_are_turned_and_cropped(library: Library, files: Path, pictures: Pictures, degrees: int) -> None:
+def test_pages_that_are_turned_and_cropped(lighthouse: Library, files: Path, pictures: Pictures, degrees: int) -> None:
     source = f"turned{degrees}.pdf"
-    picture = pictures.picture(cited(library, source, "Its keeper climbed two hundred"), 600)
+    picture = pictures.picture(cited(lighthouse, source, "Its keeper climbed two hundred"), 600)
     shape = 450 / 660 if degrees == 180 else 660 / 450
     assert abs(picture.width / picture.height - shape) < 0.01
     assert inside(files, source, picture) == ["Its keeper climbed two hundred"]
@@ -204,8 +216,8 @@ def test_pages_that_are_turned_and_cropped(library: Library, files: Path, pictur
     assert outside == 0
 
 
-def test_a_dark_page_is_marked_too(library: Library, pictures: Pictures) -> None:
-    in_boxes, outside = tinted(pictures.picture(cited(library, "dark.pdf", "Its keeper climbed"), 600))
+def test_a_dark_page_is_marked_too(lighthouse: Library, pictures: Pictures) -> None:
+    in_boxes, outside = tinted(pictures.picture(cited(lighthouse, "dark.pdf", "Its keeper climbed"), 600))
     assert in_boxes > 100
     assert outside == 0
 
@@ -281,19 +293,24 @@ def put_away(path: Path) -> None:
     ],
 )
 def test_files_that_are_not_what_was_indexed(
-    library: Library, files: Path, client: httpx.Client, name: str, error: type[QAError], status: int, said: str
+    lighthouse: Library, files: Path, client: httpx.Client, name: str, error: type[QAError], status: int, said: str
 ) -> None:
-    citation = cited(library, f"{name}.pdf", f"This file is called {name}")
+    citation = cited(lighthouse, f"{name}.pdf", f"This file is called {name}")
     for part in ("page.png", "page.json", "original"):
         assert client.get(f"/api/citations/{citation}/{part}").status_code == 200
     put_away(files / f"{name}.pdf")
     with pytest.raises(error):
-        Pictures(library).picture(citation)
+        Pictures(lighthouse).picture(citation)
     for part in ("page.png?width=700", "original"):
         response = client.get(f"/api/citations/{citation}/{part}")
         assert (response.status_code, list(response.json())) == (status, ["error"])
         assert response.json()["error"].startswith(said)
         assert str(files) not in response.text
+
+
+def test_a_file_that_changes_at_the_last_moment_is_not_drawn(files: Path) -> None:
+    wanted = Wanted(str(files / "lighthouse.pdf"), "0" * 64, 1, NARROWEST, "", 0, 0)
+    assert _ask(wanted, LIMITS) == ("the file has just changed; run `refdesk index` again", False)
 
 
 def test_a_copy_that_is_still_there_does(tmp_path: Path, files: Path, encoder: Encoder) -> None:
@@ -318,31 +335,31 @@ def test_a_copy_that_is_still_there_does(tmp_path: Path, files: Path, encoder: E
         ("painting.pdf", Limits(cpu_seconds=0), r"takes more than 0 s of processor time"),
     ],
 )
-def test_what_costs_too_much_is_given_up(library: Library, source: str, limits: Limits, said: str) -> None:
-    citation = cited(library, source, "Beware of the")
+def test_what_costs_too_much_is_given_up(lighthouse: Library, source: str, limits: Limits, said: str) -> None:
+    citation = cited(lighthouse, source, "Beware of the")
     began = time.monotonic()
     with pytest.raises(PictureError, match=rf"^this page cannot be shown: .*{said}"):
-        Pictures(library, limits).picture(citation, WIDEST)
+        Pictures(lighthouse, limits).picture(citation, WIDEST)
     assert time.monotonic() - began < 15  # it takes longer without limits
-    assert Pictures(library).picture(citation, NARROWEST).located  # the usual limits are enough for it
+    assert Pictures(lighthouse).picture(citation, NARROWEST).located  # the usual limits are enough for it
 
 
-def test_a_file_that_is_too_costly_costs_its_time_once(library: Library) -> None:
-    pictures = Pictures(library, Limits(memory=64 << 20))
-    citation = cited(library, "bomb.pdf", "Beware of the")
+def test_a_file_that_is_too_costly_costs_its_time_once(lighthouse: Library) -> None:
+    pictures = Pictures(lighthouse, Limits(memory=64 << 20))
+    citation = cited(lighthouse, "bomb.pdf", "Beware of the")
     for limits in (Limits(memory=64 << 20), Limits()):
         pictures.limits = limits
         with pytest.raises(PictureError):
             pictures.picture(citation)
-    assert pictures.picture(cited(library, "lighthouse.pdf", "lit in 1871")).located
+    assert pictures.picture(cited(lighthouse, "lighthouse.pdf", "lit in 1871")).located
 
 
 # Keeping
 
 
-def test_a_picture_is_drawn_once_and_kept(library: Library) -> None:
-    pictures = Pictures(library)
-    citation = cited(library, "lighthouse.pdf", "lit in 1871")
+def test_a_picture_is_drawn_once_and_kept(lighthouse: Library) -> None:
+    pictures = Pictures(lighthouse)
+    citation = cited(lighthouse, "lighthouse.pdf", "lit in 1871")
     start = threading.Barrier(4)
 
     def one() -> Picture:
@@ -355,9 +372,9 @@ def test_a_picture_is_drawn_once_and_kept(library: Library) -> None:
     assert pictures.picture(citation, 401) is not drawn[0]
 
 
-def test_the_oldest_pictures_are_dropped(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures = Pictures(library)
-    first, second = (cited(library, "lighthouse.pdf", words) for words in ("lit in 1871", "The end."))
+def test_the_oldest_pictures_are_dropped(lighthouse: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = Pictures(lighthouse)
+    first, second = (cited(lighthouse, "lighthouse.pdf", words) for words in ("lit in 1871", "The end."))
     kept = pictures.picture(first, 300)
     assert pictures.picture(first, 300) is kept
     monkeypatch.setattr("qa.pictures.KEPT", len(kept.png) + 300)
@@ -368,8 +385,8 @@ def test_the_oldest_pictures_are_dropped(library: Library, monkeypatch: pytest.M
 # Over HTTP
 
 
-def test_page_and_boxes_over_http(client: httpx.Client, library: Library, pictures: Pictures) -> None:
-    citation = cited(library, "lighthouse.pdf", "lit in 1871")
+def test_page_and_boxes_over_http(client: httpx.Client, lighthouse: Library, pictures: Pictures) -> None:
+    citation = cited(lighthouse, "lighthouse.pdf", "lit in 1871")
     expected = pictures.picture(citation, 500)
     response = client.get(f"/api/citations/{citation}/page.png?width=500")
     assert response.content == expected.png
@@ -389,15 +406,15 @@ def test_page_and_boxes_over_http(client: httpx.Client, library: Library, pictur
 
 
 @pytest.mark.parametrize("width", ["0", "199", "2401", "99999", "-500", "x", "", "1e3", "500.0", "٥٠٠", "9" * 5_000])
-def test_widths_that_are_none(client: httpx.Client, library: Library, width: str) -> None:
-    citation = cited(library, "lighthouse.pdf", "lit in 1871")
+def test_widths_that_are_none(client: httpx.Client, lighthouse: Library, width: str) -> None:
+    citation = cited(lighthouse, "lighthouse.pdf", "lit in 1871")
     response = client.get(f"/api/citations/{citation}/page.png", params={"width": width})
     assert response.status_code == 400
     assert response.json()["error"].endswith(f"expected {NARROWEST} to {WIDEST} pixels.")
 
 
-def test_widths(pictures: Pictures, library: Library) -> None:
-    citation = cited(library, "lighthouse.pdf", "lit in 1871")
+def test_widths(pictures: Pictures, lighthouse: Library) -> None:
+    citation = cited(lighthouse, "lighthouse.pdf", "lit in 1871")
     for width in (NARROWEST, WIDEST):
         assert pictures.picture(citation, width).width == width
     with pytest.raises(QuestionError, match="width is 199: expected 200 to 2400 pixels"):
@@ -417,8 +434,8 @@ def test_a_page_like_a_ribbon_stays_small(tmp_path: Path, encoder: Encoder) -> N
         assert picture.located
 
 
-def test_what_has_no_page(client: httpx.Client, library: Library, pictures: Pictures) -> None:
-    citation = cited(library, "note.md", "A note has no pages.")
+def test_what_has_no_page(client: httpx.Client, lighthouse: Library, pictures: Pictures) -> None:
+    citation = cited(lighthouse, "note.md", "A note has no pages.")
     with pytest.raises(NoPageError):
         pictures.picture(citation)
     assert client.get(f"/api/citations/{citation}/page.png").status_code == 404
@@ -440,20 +457,22 @@ def test_what_has_no_page(client: httpx.Client, library: Library, pictures: Pict
 # Originals
 
 
-def test_an_original_is_the_very_file(client: httpx.Client, library: Library, files: Path) -> None:
-    citation = cited(library, "lighthouse.pdf", "lit in 1871")
+def test_an_original_is_the_very_file(client: httpx.Client, lighthouse: Library, files: Path) -> None:
+    citation = cited(lighthouse, "lighthouse.pdf", "lit in 1871")
     response = client.get(f"/api/citations/{citation}/original")
     assert response.content == (files / "lighthouse.pdf").read_bytes()
     assert response.headers["content-disposition"].startswith('attachment; filename="lighthouse.pdf"')
     assert response.headers["content-type"] == "application/octet-stream"
     assert response.headers["x-content-type-options"] == "nosniff"
-    note = cited(library, "note.md", "A note has no pages.")
+    note = cited(lighthouse, "note.md", "A note has no pages.")
     assert client.get(f"/api/citations/{note}/original").content == (files / "note.md").read_bytes()
 
 
-def test_an_odd_name_is_told_safely(client: httpx.Client, library: Library) -> None:
-    source = next(info.source for info in library.documents() if info.source.startswith("a;b"))
-    told = client.get(f"/api/citations/{cited(library, source, 'The name of')}/original").headers["content-disposition"]
+def test_an_odd_name_is_told_safely(client: httpx.Client, lighthouse: Library) -> None:
+    source = next(info.source for info in lighthouse.documents() if info.source.startswith("a;b"))
+    told = client.get(f"/api/citations/{cited(lighthouse, source, 'The name of')}/original").headers[
+        "content-disposition"
+    ]
     assert told.isascii()
     assert told == disposition(source)
     assert "%E2%80%AE" not in told  # the character that turns the direction
@@ -462,9 +481,9 @@ def test_an_odd_name_is_told_safely(client: httpx.Client, library: Library) -> N
     assert "/" not in disposition("../../etc/passwd")
 
 
-def test_originals_are_given_out_only_where_allowed(library: Library) -> None:
-    citation = cited(library, "lighthouse.pdf", "lit in 1871")
-    with serving(library) as address:
+def test_originals_are_given_out_only_where_allowed(lighthouse: Library) -> None:
+    citation = cited(lighthouse, "lighthouse.pdf", "lit in 1871")
+    with serving(lighthouse) as address:
         response = httpx.get(f"{address}/api/citations/{citation}/original", timeout=20)
         assert response.status_code == 403
         assert response.json() == {"error": "This server does not give out the files themselves."}

@@ -17,6 +17,7 @@ from qa import Library
 from qa.as_json import citation_as_json
 from qa.as_text import where
 from qa.errors import ReadError
+from qa.page.render import flow
 from qa.readers import read
 from qa.terminal import place_of
 
@@ -154,3 +155,11 @@ def test_an_answer_says_sheet_and_row(library: Library, tmp_path: Path) -> None:
     assert place_of(citation) == "fleet.xlsx, Ferries, row 202"
     cook = library.ask("Who is the cook?").sentences[0].citations[0]
     assert (cook.heading, cook.row) == (("Crew",), 1)
+
+
+def test_rows_are_shown_on_lines_of_their_own() -> None:
+    row = " | ".join(f"Column {n}: value {n}" for n in range(9))
+    wrapped = "A line of a paragraph that goes on in the next one of it,"
+    assert flow(f"{row}\n{row}\n\n{wrapped}\nand ends.") == (
+        f'{row}<br>{row}<span class="rd-gap">\n</span>{wrapped}\nand ends.'
+    )

@@ -21,7 +21,7 @@ from embeddings import Encoder
 from qa import Library, QAError, ingest, unpack
 from qa.errors import ReadError
 from qa.indexer import Indexer, IndexerError
-from qa.ingest import FileState, Ingest, Job, QueueFullError, without_folder
+from qa.ingest import FileState, Ingest, Job, QueueFullError
 from qa.types import DocumentInfo
 from qa.uploads import DiskFullError, TakenError, Uploads, safe_name
 
@@ -557,19 +557,6 @@ def test_a_thread_that_ends_leaves_the_next_one_alone(library: Library, monkeypa
         second = jobs.thread
         assert set(threading.enumerate()) - others == {second}
     assert all(jobs.wait(job, SECONDS) for job in jobs.jobs("me"))
-
-
-def test_only_a_librarys_absolute_path_is_taken_out_of_a_message(
-    tmp_path: Path, encoder: Encoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    with Library.create(Path("lib"), encoder=encoder) as library:
-        empty = "the library is empty: use another library"
-        assert without_folder(empty, library, "of this page") == empty
-        message = f"library {tmp_path}/lib cannot be written, {tmp_path}/library can"
-        assert without_folder(message, library, "of this page") == (
-            f"library of this page cannot be written, {tmp_path}/library can"
-        )
 
 
 def test_closing_ends_the_thread_in_the_middle_of_a_file(held: Uploads) -> None:

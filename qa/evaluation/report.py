@@ -19,6 +19,7 @@ from qa.evaluation import plots
 from qa.evaluation.details import LARGEST, MOST_KINDS, Chosen, choose, class_order, data, plain, visible
 from qa.evaluation.measures import ANSWERS, CITATIONS, MEANINGS, NOTHING_FOUND
 from qa.evaluation.plots import milliseconds, number, percent
+from qa.evaluation.summary import without_gold
 from qa.evaluation.types import Record
 
 MOST_CHANGED = 100
@@ -99,6 +100,7 @@ def _header(summary: Mapping[str, Any], chosen: Chosen) -> str:
         f"System: {_name(summary['settings']['system'])}",
         escape(plain(str(summary["timing"].get("started") or "")).replace("T", " ")[:16]),
         _counted(total, "question"),
+        without_gold(summary),
         f'<strong class="{"whole" if summary["complete"] else "stopped"}">{state}</strong>',
     ]
     facts = "".join(f"<li>{part}</li>" for part in about if part)

@@ -13,7 +13,8 @@ import numpy as np
 from qa.evaluation.failures import CLASSES
 from qa.evaluation.measures import ORDER
 from qa.evaluation.statistics import Floats, auroc, bootstrap, rejected_at, risk_coverage, widened
-from qa.evaluation.types import Record
+from qa.evaluation.types import RATED_BAD, Record
+from qa.terminal import plural
 
 RANKS = ((1, 1), (2, 2), (3, 3), (4, 5), (6, 10), (11, 20), (21, 50))
 RECALL_AT = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 30, 50, 100)
@@ -38,6 +39,8 @@ class Tally:
     failures: Counter[str] = field(default_factory=Counter)
     judged_by: Counter[str] = field(default_factory=Counter)
     elsewhere: int = 0
+    without_gold: int = 0
+    rated_bad: int = 0  # of those without gold
     shown: int = 0
     exact: int = 0
 
@@ -57,6 +60,9 @@ class Tally:
         self.answerable.append(-1 if record["answerable"] is None else int(record["answerable"]))
         self.judged_by[record["judged_by"] or "nothing"] += 1
         self.elsewhere += bool(record["gold"]["answers"]) and record["judged_by"] in ("page", "source")
+        if record["answerable"] is None and not any(record["gold"].values()):
+            self.without_gold += 1
+            self.rated_bad += record["kind"] == RATED_BAD
         if record["failure"]:
             self.failures[record["failure"]["class"]] += 1
         self.shown += record["citations"]["shown"]
@@ -100,6 +106,7 @@ def summarised(records: Iterable[Record]) -> dict[str, Any]:
         "failures": {name: whole.failures[name] for name in CLASSES if whole.failures[name]},
         "judged_by": dict(sorted(whole.judged_by.items())),
         "answers_elsewhere": whole.elsewhere,
+        "without_gold": {"questions": whole.without_gold, "rated_bad": whole.rated_bad},
         "ranks": _rank_counts(judged),
         "recall": [[k, round(float(((judged > 0) & (judged <= k)).mean()), 6)] for k in RECALL_AT]
         if len(judged)
@@ -107,6 +114,15 @@ def summarised(records: Iterable[Record]) -> dict[str, Any]:
         "nothing_found": _nothing_found(whole, ranks),
         "citations": {"shown": whole.shown, "exact": whole.exact},
     }
+
+
+def without_gold(summary: Mapping[str, Any]) -> str:
+    """How many questions were asked without any gold, as a line; empty where there are none."""
+    told = summary.get("without_gold")  # a run of an older version does not say
+    if not told or not told["questions"]:
+        return ""
+    bad = f" ({told['rated_bad']:,} rated bad)" if told["rated_bad"] else ""
+    return f"not judged, since nobody says what is right: {plural(told['questions'], 'question')}{bad}"
 
 
 def _measured(names: Sequence[str], matrix: Floats) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from qa.evaluation.compare import Comparison
 from qa.evaluation.reported import Report
+from qa.evaluation.summary import without_gold
 from qa.evaluation.tune import Fit
 from qa.evaluation.types import Measured
 from qa.terminal import plural, safe
@@ -71,6 +72,9 @@ def _failures(report: Report) -> Iterator[str]:
 
 
 def _notes(report: Report) -> Iterator[str]:
+    if without := without_gold(report.summary):
+        yield ""
+        yield f"note: {without}"
     count = report.summary.get("answers_elsewhere")
     if count and report.summary["library"]:
         yield ""

@@ -12,6 +12,9 @@ Unit = Literal["document", "page", "passage"]
 UNANSWERABLE = "unanswerable"
 """The `kind` of a question that nothing in the library answers."""
 
+RATED_BAD = "rated bad"
+"""The `kind` of a question whose answer somebody rated bad, as `refdesk feedback` writes it: its gold is not known."""
+
 Record = dict[str, Any]
 """What became of one question: a line of `questions.jsonl`, described in docs/evaluation.md."""
 

@@ -7,7 +7,6 @@ import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -16,6 +15,8 @@ from qa import answering
 from qa.answering import Searched
 from qa.as_json import answer_as_json, citation_as_json, hit_as_json
 from qa.errors import CitationError, EncoderError, LibraryError, QAError, QuestionError
+from qa.escape import without_folder
+from qa.filters import unfit
 from qa.library import LONGEST_QUESTION, MOST_HITS, Library
 from qa.page import context
 from qa.page.chat import WEIGHTS
@@ -147,7 +148,7 @@ def search(library: Library, asked: Search) -> list[Searched]:
         asked.k,
         turns=[turns] * len(questions),
         sources=asked.sources,
-        where={str(name): value for name, value in asked.where.items()},
+        where=_where(asked),
         dense_weight=WEIGHTS[asked.by] if asked.dense_weight is None else asked.dense_weight,
     )
     if not done[0].snapshot.live:
@@ -158,17 +159,30 @@ def search(library: Library, asked: Search) -> list[Searched]:
 def answers(library: Library, asked: Ask) -> list[dict[str, Any]]:
     """The answer to each question of a call, as `refdesk ask --json` prints it. Raises as `search`."""
     with library.store.reading():
-        return [
-            answer_as_json(answering.answer(library.store, one), misses=asked.misses) for one in search(library, asked)
-        ]
+        done = search(library, asked)
+        note = _note(library, asked, done)
+        return [answer_as_json(answering.answer(library.store, one), misses=asked.misses) | note for one in done]
 
 
 def hits(library: Library, asked: Search) -> list[dict[str, Any]]:
     """The passages for each question of a call. Raises as `search`."""
+    done = search(library, asked)
+    note = _note(library, asked, done)
     return [
         {"question": one.asked, "searched": one.searched, "hits": [hit_as_json(found.hit) for found in one.found]}
-        for one in search(library, asked)
+        | note
+        for one in done
     ]
+
+
+def _note(library: Library, asked: Search, done: Sequence[Searched]) -> dict[str, str]:
+    """What the answers to a call say beside, where its filter leaves no document."""
+    line = None if any(one.found for one in done) else unfit(library, asked.sources, _where(asked))
+    return {} if line is None else {"note": sentence_case(f"{line}: /api/documents lists them")}
+
+
+def _where(asked: Search) -> dict[str, str]:
+    return {str(name): value for name, value in asked.where.items()}
 
 
 def citation(opened: Context) -> dict[str, Any]:
@@ -240,17 +254,8 @@ def problem(error: Exception, library: Library) -> tuple[str, int]:
         return f"{place[:_SHOWN]}: {first['msg'][:_SHOWN].rstrip('.')}.", 400
     if isinstance(error, sqlite3.DatabaseError):
         return "The library is damaged: `refdesk doctor` says what to do.", 503
-    line = _unplaced(str(error), library.path)
+    line = without_folder(str(error), library.path, "of this server")
     return sentence_case(line), next((code for kind, code in _CODES if isinstance(error, kind)), 500)
-
-
-def _unplaced(line: str, folder: Path) -> str:
-    """A line without the path of a library. A path of one word stays: it says nothing of the machine, and may be a
-    word of the line."""
-    for path in (folder.resolve(), folder):
-        if len(path.parts) > 1:
-            line = re.sub(rf"(?<![\w./\\-]){re.escape(str(path))}(?![\w-]|\.\w)", "of this server", line)
-    return line
 
 
 _CODES: tuple[tuple[type[QAError], int], ...] = (

@@ -14,7 +14,7 @@ from qa import Library
 from qa.errors import QAError, QuestionError
 from qa.history import Conversation, HistoryError
 from qa.page import context, render
-from qa.page.site import Site
+from qa.page.site import Site, may_keep
 from qa.page.suggestions import suggestions
 from qa.types import Answer, Turn
 
@@ -225,8 +225,9 @@ def _as_chat(site: Site, kept: Conversation) -> Chat:
     size = _size(site.library)
     chat = Chat(id=kept.id)
     for one in kept.exchanges:
-        held, sources = one.settings.get("documents", size), one.settings.get("sources", ())
-        html = _html(one.answer, held, chat.next, one.id, chosen=len(sources), rating=one.rating)
+        held = one.settings.get("documents", size)
+        chosen = len(one.settings.get("sources", ())) + one.settings.get("sources_left_out", 0)
+        html = _html(one.answer, held, chat.next, one.id, chosen=chosen, rating=one.rating)
         chat = chat.after(Exchange(chat.next, html, _turn(one.answer), one.id))
     return chat
 
@@ -338,7 +339,7 @@ def _turn(given: Answer) -> Turn | None:
 
 def _keep(site: Site, owner: str, given: Answer, scope: Scope, conversation: str, replaced: str) -> tuple[str, str]:
     """Put an answer into the history; its ids there. An answer that cannot be kept is shown all the same."""
-    if site.history is None or not owner:
+    if site.history is None or not owner or not may_keep(site):
         return conversation, ""
     with suppress(HistoryError):  # a damaged file, or a full disk: the list of conversations says which
         if replaced:

@@ -13,7 +13,8 @@ from weakref import WeakValueDictionary
 
 from qa import QAError
 from qa.errors import LibraryBusyError
-from qa.ingest import Job, QueueFullError, without_folder
+from qa.escape import without_folder
+from qa.ingest import Job, QueueFullError
 from qa.page import documents
 from qa.page.guard import Rule
 from qa.page.render import sentence_case
@@ -292,4 +293,4 @@ def _status(error: QAError) -> int:
 
 def _without_folders(error: QAError, site: Site) -> str:
     """An error's line without this machine's folders, which are nobody's business in a browser."""
-    return sentence_case(without_folder(str(error), site.library, "of this page"))
+    return sentence_case(without_folder(str(error), site.library.path, "of this page"))

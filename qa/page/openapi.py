@@ -16,17 +16,25 @@ _INTEGER: Json = {"type": "integer"}
 _YES: Json = {"type": "boolean"}
 _OBJECT: Json = {"type": "object"}
 _ERRORS = {
-    400: "The call is not right.",
+    400: "The call is not right, or names another host.",
+    401: "Users log in here: send name and password as HTTP Basic.",
     403: "This server does not allow it.",
     404: "There is none (any more).",
     408: "The file stopped coming.",
     409: "The library or the file is not in the state for it.",
     410: "The file is gone.",
+    411: "The call does not say its length.",
     413: "The call is too long.",
     422: "The page cannot be drawn.",
+    429: "Too many questions or requests: try again after so many seconds.",
     503: "The library, its encoder or its queue cannot be used now.",
-    507: "The disk is full.",
+    507: "The disk is full, or the library's folder holds as much as it may.",
 }
+_ANY = (400, 401, 403, 429)
+"""What the server may answer to any request, before it looks at what is asked."""
+_WITH_BODY = (411, 413)
+"""And to any that brings a body."""
+_WAIT: Json = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds to wait"}}
 
 
 def _or_null(schema: Json) -> Json:
@@ -57,12 +65,12 @@ def _path(name: str, what: str) -> Json:
 def _operation(
     summary: str, answer: Json, *errors: int, takes: tuple[Json, ...] = (), body: Json | None = None, code: int = 200
 ) -> Json:
-    """An operation: what it does, the content of its answer by media type, and the errors it may give."""
+    """An operation: what it does, the content of its answer by media type, and the errors it may give of its own."""
     refused = {"application/json": {"schema": _ref("Error")}}
-    answers = {
-        str(code): {"description": "Done.", "content": answer},
-        **{str(error): {"description": _ERRORS[error], "content": refused} for error in errors},
-    }
+    answers = {str(code): {"description": "Done.", "content": answer}}
+    for error in sorted({*_ANY, *(_WITH_BODY if body else ()), *errors}):
+        answers[str(error)] = {"description": _ERRORS[error], "content": refused}
+    answers["429"]["headers"] = _WAIT
     made: Json = {"summary": summary, "responses": answers}
     if takes:
         made["parameters"] = list(takes)
@@ -81,6 +89,7 @@ def _file(media_type: str) -> Json:
 
 _COUNTED: Json = {"type": "integer", "minimum": 0}
 _FRACTION: Json = {"type": "number", "minimum": 0, "maximum": 1}
+_NOTE: Json = {**_TEXT, "description": "where no document has the sources and values asked for: which those are"}
 _SCHEMAS: Json = {
     "Error": _object(error={**_TEXT, "description": "what was expected, what came, what to do"}),
     "Citation": _object(
@@ -105,7 +114,7 @@ _SCHEMAS: Json = {
         citation=_ref("Citation"),
     ),
     "Answer": _object(
-        {"misses": _array(_ref("Hit"))},
+        {"misses": _array(_ref("Hit")), "note": _NOTE},
         question=_TEXT,
         searched={**_TEXT, "description": "what was searched: the question, with the earlier ones it follows up on"},
         found={**_YES, "description": "false where all passages are weak"},
@@ -115,7 +124,7 @@ _SCHEMAS: Json = {
         },
         hits=_array(_ref("Hit")),
     ),
-    "Passages": _object(question=_TEXT, searched=_TEXT, hits=_array(_ref("Hit"))),
+    "Passages": _object({"note": _NOTE}, question=_TEXT, searched=_TEXT, hits=_array(_ref("Hit"))),
     "Context": _object(
         citation=_ref("Citation"),
         document=_object(
@@ -188,6 +197,7 @@ _SCHEMAS: Json = {
         folders=_array(_object(folder=_TEXT, path=_TEXT, name=_TEXT, depth=_COUNTED, files=_COUNTED)),
         read_only=_YES,
         largest={**_COUNTED, "description": "bytes of an upload at most"},
+        suffixes={**_array(_TEXT), "description": "ends of the names of files that are read"},
     ),
     "Job": _object(
         id=_TEXT,
@@ -242,7 +252,7 @@ def _questions(name: str, what: str, *more: Json) -> Json:
     """The two ways to ask: in the address, and with a body that can hold several questions."""
     answer = _ref(name)
     call = {"Answer": "Ask", "Passages": "Search"}[name]
-    errors = (400, 409, 503)
+    errors = (409, 503)
     inside = (*_ASKING, *more)
     return {
         "get": _operation(f"{what}, the question in the address", _json(answer), *errors, takes=inside),
@@ -250,7 +260,6 @@ def _questions(name: str, what: str, *more: Json) -> Json:
             f"{what}; for several questions a list in their order",
             _json({"oneOf": [answer, _array(answer)]}),
             *errors,
-            413,
             body=_json(_ref(call)),
         ),
     }
@@ -259,7 +268,7 @@ def _questions(name: str, what: str, *more: Json) -> Json:
 _WIDTH = _query(
     "width", {"type": "integer", "minimum": NARROWEST, "maximum": WIDEST, "default": WIDTH}, "pixels of the picture"
 )
-_DRAWN = (400, 404, 409, 410, 422, 503)
+_DRAWN = (404, 409, 410, 422, 503)
 _PATHS: Json = {
     "/api/ask": _questions("Answer", "The best sentences for a question, with citations", _MISSES),
     "/api/retrieve": _questions("Passages", "The best passages for a question"),
@@ -280,7 +289,7 @@ _PATHS: Json = {
         "get": _operation(
             "The file itself, where the server gives it out",
             _file("application/octet-stream"),
-            *(403, 404, 409, 410, 503),
+            *(404, 409, 410, 503),
             takes=(_CITATION,),
         )
     },
@@ -288,7 +297,6 @@ _PATHS: Json = {
         "get": _operation(
             "The files of the library",
             _json(_ref("Documents")),
-            400,
             takes=(
                 _query("q", _TEXT, "words that path or title hold"),
                 _query("state", {"enum": ["", "indexed", "failed", "warnings", "uploaded"]}, "only these"),
@@ -301,7 +309,7 @@ _PATHS: Json = {
         "post": _operation(
             "Add a file, or a .zip with files",
             _json(_ref("Job")),
-            *(400, 403, 404, 408, 413, 503, 507),
+            *(404, 408, 503, 507),
             takes=(
                 _query("name", _TEXT, "the file's name", required=True),
                 _query("job", _TEXT, "an earlier upload that this one belongs to"),
@@ -312,38 +320,38 @@ _PATHS: Json = {
         "patch": _operation(
             "Rename an uploaded file",
             _json(_object(source=_TEXT)),
-            *(400, 403, 404, 409, 413, 503),
+            *(404, 409, 503, 507),
             takes=_CHOSEN,
             body=_json(_object(name=_TEXT)),
         ),
         "delete": _operation(
             "Remove documents; uploaded files are deleted",
             _json(_object(removed=_array(_TEXT), deleted=_COUNTED, note=_TEXT)),
-            *(400, 403, 404, 503),
+            *(404, 503),
             takes=_CHOSEN,
         ),
     },
     "/api/documents/reindex": {
-        "post": _operation("Read files again", _json(_ref("Job")), *(400, 403, 404, 503), takes=_CHOSEN, code=201)
+        "post": _operation("Read files again", _json(_ref("Job")), *(404, 411, 413, 503), takes=_CHOSEN, code=201)
     },
     "/api/jobs": {"get": _operation("Your uploads", _json(_object(jobs=_array(_ref("Job")))))},
     "/api/jobs/{job}": {
         "get": _operation(
             "How far an upload is",
             _json(_ref("Job")),
-            *(400, 404),
+            404,
             takes=(_path("job", "its id"), _query("since", _COUNTED, "only files that changed since this revision")),
         ),
-        "delete": _operation("Stop what waits", _json(_ref("Job")), 403, 404, takes=(_path("job", "its id"),)),
+        "delete": _operation("Stop what waits", _json(_ref("Job")), 404, takes=(_path("job", "its id"),)),
     },
     "/api/conversations": {
         "get": _operation(
             "Your conversations, newest first",
             _json(_ref("Conversations")),
-            *(400, 503),
+            503,
             takes=(_query("q", _TEXT, "words to search for"), _query("offset", _COUNTED, "rows to leave out")),
         ),
-        "delete": _operation("Delete all your conversations", _json(_object(deleted=_COUNTED)), 403, 503),
+        "delete": _operation("Delete all your conversations", _json(_object(deleted=_COUNTED)), 503),
     },
     "/api/conversations/{conversation}": {
         "get": _operation(
@@ -352,14 +360,14 @@ _PATHS: Json = {
         "patch": _operation(
             "Rename a conversation",
             _json(_object(id=_TEXT)),
-            *(400, 403, 404, 503),
+            *(404, 503),
             takes=(_path("conversation", "its id"),),
             body=_json(_object(title=_TEXT)),
         ),
         "delete": _operation(
             "Delete a conversation",
             _json(_object(deleted=_COUNTED)),
-            *(403, 404, 503),
+            *(404, 503),
             takes=(_path("conversation", "its id"),),
         ),
     },
@@ -378,7 +386,7 @@ _PATHS: Json = {
         "post": _operation(
             "Rate an answer",
             _json(_object(rating=_INTEGER)),
-            *(400, 403, 404, 503),
+            *(404, 503),
             takes=(_path("exchange", "the answer's id"),),
             body=_json(_object({"note": {**_TEXT, "maxLength": 2000}}, rating={"enum": [-1, 0, 1]})),
         )

@@ -401,16 +401,18 @@ def passage(found: Passage, citations: Sequence[Citation], most: int) -> str:
 
 
 def flow(text: str, start: int = 0, end: int | None = None) -> str:
-    """`text[start:end]` as prose, with the line ends that mean something: blank lines, and those after a short line."""
+    """`text[start:end]` as prose, with the line ends that mean something: blank lines, and those after a short line or
+    a table's row."""
     end = len(text) if end is None else end
     parts: list[str] = []
     for found in re.compile(r"\n\s*\n|\n").finditer(text, start, end):
         parts.append(_line(text, start, found.start()))
-        line = found.start() - text.rfind("\n", 0, found.start()) - 1
-        if found[0].count("\n") > 1 or line > _LINE_LONG:
+        first = text.rfind("\n", 0, found.start()) + 1
+        line, row = found.start() - first, text.find(" | ", first, found.start()) >= 0
+        if found[0].count("\n") > 1 or (line > _LINE_LONG and not row):
             parts.append('<span class="rd-gap">\n</span>')
         else:
-            parts.append("<br>" if line < _LINE_FULL else "\n")
+            parts.append("<br>" if line < _LINE_FULL or row else "\n")
         start = found.end()
     return "".join((*parts, _line(text, start, end)))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
+import threading
+import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
     from qa.page.evaluations import Evaluations
     from qa.uploads import Uploads
 
+KEPT_BYTES = 100_000
+"""What a kept answer may take: one of twenty passages has 30,000 characters, of up to three bytes in most scripts."""
+MEASURED_SECONDS = 5.0
+MEASURED_SHARE = 0.01
+"""A folder's size is taken as it was for so many seconds, and longer where measuring would take more than this share
+of the time: 100,000 files take half a second."""
 COOKIE = "refdesk-visitor"
 """Tells a browser's own conversations from those of others, where nobody logs in."""
 _VISITOR = re.compile(r"[A-Za-z0-9_-]{24}")
@@ -57,6 +66,29 @@ class Settings:
     log_text: bool = False
 
 
+@dataclass(slots=True)
+class Measured:
+    """Bytes of a folder as they were when they were last asked for: a pass over all its files takes its time."""
+
+    bytes: int | None = None
+    until: float = 0.0  # on the monotonic clock
+
+    def of(self, folder: Path) -> int:
+        """The folder's bytes, measured anew in a thread where that was some seconds ago; only the first call waits."""
+        if self.bytes is None:
+            self._measure(folder)
+        elif time.monotonic() >= self.until:
+            self.until = math.inf  # one thread is enough
+            threading.Thread(target=self._measure, args=(folder,), name="refdesk-measure", daemon=True).start()
+        return self.bytes or 0
+
+    def _measure(self, folder: Path) -> None:
+        began = time.monotonic()
+        self.bytes = measure(folder)[1]
+        ended = time.monotonic()
+        self.until = ended + max(MEASURED_SECONDS, (ended - began) / MEASURED_SHARE)
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
     """One library's page and programs' interface, as their parts see it.
@@ -68,6 +100,7 @@ class Site:
         logout: the relative URL to post to, empty where nobody logs in.
         watch: counts and logs what happens.
         uploads: files that visitors add; None makes the routes of documents open them themselves.
+        measured: bytes of the library's folder, for what is asked at each question.
     """
 
     library: Library
@@ -79,6 +112,7 @@ class Site:
     logout: str = ""
     watch: Watch = field(default_factory=Watch)
     uploads: Uploads | None = None
+    measured: Measured = field(default_factory=Measured)
 
     def asking(self, question: str) -> AbstractContextManager[None]:
         """Wrap what answers a question, so that it is counted and timed: `with site.asking(question): …`."""
@@ -94,6 +128,12 @@ def enough_room(site: Site, more: int) -> str | None:
         f"The library may take {most / 1e6:,.1f} MB and has {held / 1e6:,.1f} MB, so that {more / 1e6:,.1f} MB more do "
         "not fit: remove something first."
     )
+
+
+def may_keep(site: Site) -> bool:
+    """Is there room for one more answer in the library's folder, by what it held when that was last asked?"""
+    most = site.settings.disk
+    return most is None or site.measured.of(site.library.path) + KEPT_BYTES <= most
 
 
 def owner_of(scope: Any) -> str:  # noqa: ANN401 - an ASGI scope

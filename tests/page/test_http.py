@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from browser import make_library, serving
-from starlette.testclient import TestClient
+from browser import ROOT, command, serving, visitor
+from starlette.testclient import TestClient, WebSocketDenialResponse
 
-from embeddings import Encoder
 from qa import Library, QAError
 from qa.page.guard import HEADERS, LONGEST_BODY
 from qa.page.server import build_app, serve
 
 PASSWD = {"path": "/etc/passwd", "url": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
-    with make_library(tmp_path_factory.getbasetemp() / "page", encoder) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def client(library: Library) -> Iterator[httpx.Client]:
-    with serving(library) as address, httpx.Client(base_url=address, timeout=20) as made:
-        yield made
 
 
 class Session:
@@ -109,6 +94,8 @@ def test_what_a_page_may_do_is_written_down_here_as_well(client: httpx.Client, r
     assert told["content-security-policy"] == policy
     assert (told["x-content-type-options"], told["x-frame-options"]) == ("nosniff", "DENY")
     assert told["referrer-policy"] == told["cross-origin-resource-policy"] == "same-origin"
+    assert told["permissions-policy"] == "camera=(), microphone=(), geolocation=()"
+    assert told.get("cross-origin-opener-policy") == ("same-origin" if policy == POLICY else None)
 
 
 def test_health(client: httpx.Client) -> None:
@@ -149,6 +136,14 @@ def test_another_site_may_link_here_but_not_load(client: httpx.Client) -> None:
     assert client.get("/", headers={**cross, "sec-fetch-mode": "no-cors"}).status_code == 403
 
 
+def test_no_web_socket_is_opened(handbook: Library) -> None:
+    with TestClient(build_app(handbook), "http://127.0.0.1") as client:
+        opening = client.websocket_connect("/gradio_api/queue/join")
+        with pytest.raises(WebSocketDenialResponse) as refused, opening:
+            pass
+    assert (refused.value.status_code, refused.value.text) == (403, "only HTTP is served here")
+
+
 CLOSED = (
     "/docs /redoc /openapi.json /gradio_api/openapi.json /gradio_api/info/ /monitoring /login /login_check "
     "/gradio_api/file=/etc/passwd /file=/etc/passwd /gradio_api/file/etc/passwd /gradio_api/proxy=http://127.0.0.1/ "
@@ -177,30 +172,43 @@ def test_all_functions_but_one_are_private_and_unnamed_calls_stay_in_the_queue(c
     assert [one["api_name"] for one in functions if one["api_visibility"] != "private"] == ["ask"]
 
 
-def test_path_checks_of_gradio_are_on(library: Library) -> None:
-    mounted: Any = build_app(library).routes[-1]
+def test_path_checks_of_gradio_are_on(handbook: Library) -> None:
+    mounted: Any = build_app(handbook).routes[-1]
     assert mounted.app.get_blocks().has_launched
 
 
-def test_gradio_itself_gives_no_file_and_takes_no_long_one(library: Library) -> None:
-    mounted: Any = build_app(library).routes[-1]
+def test_gradio_itself_gives_no_file_and_takes_no_long_one(handbook: Library) -> None:
+    mounted: Any = build_app(handbook).routes[-1]
     with TestClient(mounted.app, base_url="http://localhost") as unguarded:
         assert unguarded.get("/config").status_code == 200
-        for path in ("/etc/passwd", str(Path(__file__)), str(library.path / "library.db")):
+        for path in ("/etc/passwd", str(Path(__file__)), str(handbook.path / "library.db")):
             assert unguarded.get(f"/gradio_api/file={path}").status_code in (403, 404)
         for length, status in ((LONGEST_BODY + 1, 413), (10, 200)):
             sent = unguarded.post("/gradio_api/upload", files={"files": ("x.txt", b"x" * length)})
             assert sent.status_code == status
 
 
+def test_gradio_itself_takes_no_call_past_the_queue(handbook: Library) -> None:
+    mounted: Any = build_app(handbook).routes[-1]
+    with TestClient(mounted.app, base_url="http://localhost") as unguarded:
+        assert unguarded.post("/gradio_api/api/ask", json={"data": ["Who?"]}).status_code == 404
+
+
+def test_gradio_records_nothing_and_tells_nobody(client: httpx.Client) -> None:
+    from gradio.analytics import analytics_enabled
+
+    assert client.get("/config").json()["run_history"] is False
+    assert not analytics_enabled()
+
+
 def test_errors_that_nobody_expected_stay_in_the_terminal(
-    library: Library, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    handbook: Library, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    shutil.copytree(library.path, tmp_path / "copy")
+    shutil.copytree(handbook.path, tmp_path / "copy")
     with (
-        Library.open(tmp_path / "copy", encoder=library.encoder) as broken,
+        Library.open(tmp_path / "copy", encoder=handbook.encoder) as broken,
         serving(broken) as address,
-        httpx.Client(base_url=address, timeout=20) as client,
+        visitor(address) as client,
     ):
         session = Session(client, "broken")
         broken.store.connection.execute("ALTER TABLE documents RENAME TO secret_table")
@@ -253,9 +261,9 @@ def test_a_path_in_place_of_a_citation_is_refused(client: httpx.Client) -> None:
     assert not told[-1].get("data")
 
 
-def test_an_answer_is_streamed_with_markers_that_open(client: httpx.Client, library: Library) -> None:
+def test_an_answer_is_streamed_with_markers_that_open(client: httpx.Client, handbook: Library) -> None:
     question = "How long is the warranty of the coffee machine?"
-    expected = library.ask(question)
+    expected = handbook.ask(question)
     told = Session(client, "stream").call("submit", [question, None, "{}", None])
     assert "Searching 4 documents" in json.dumps(told[0])
     assert len(told) >= 1 + len(expected.sentences)
@@ -282,11 +290,11 @@ def test_mistakes_are_one_calm_line(client: httpx.Client, question: str, said: s
     assert "Traceback" not in shown
 
 
-def test_a_port_in_use_is_said_before_anything_is_loaded(library: Library) -> None:
+def test_a_port_in_use_is_said_before_anything_is_loaded(handbook: Library) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(QAError, match=rf"port {port} on 127.0.0.1 is in use: choose another, such as --port"):
-            serve(library, port=port)
+            serve(handbook, port=port)
 
 
 @pytest.mark.parametrize(
@@ -297,19 +305,13 @@ def test_a_port_in_use_is_said_before_anything_is_loaded(library: Library) -> No
         ("203.0.113.1", 0, "cannot serve at 203.0.113.1:0"),
     ],
 )
-def test_addresses_that_cannot_be_had(library: Library, host: str, port: int, said: str) -> None:
+def test_addresses_that_cannot_be_had(handbook: Library, host: str, port: int, said: str) -> None:
     with pytest.raises(QAError, match=said):
-        serve(library, host=host, port=port)
+        serve(handbook, host=host, port=port)
 
 
-def test_the_command_says_one_line_and_ends_quietly(library: Library, tmp_path: Path) -> None:
-    app = Path(__file__).parent.parent / "app.py"
-    command = [sys.executable, str(app), "--library", str(library.path), "--port", "0", "--no-browser"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as run:
-        assert run.stderr is not None
-        line = run.stderr.readline()
-        address = line.split()[3]
+def test_the_command_says_one_line_and_ends_quietly(handbook: Library, tmp_path: Path) -> None:
+    with command("--library", handbook.path, env={"TMPDIR": str(tmp_path)}) as (run, address):
         assert httpx.get(f"{address}/health", timeout=20).json() == {"status": "ok"}
         assert httpx.get(address, timeout=20).status_code == 200
         run.send_signal(signal.SIGINT)
@@ -321,6 +323,5 @@ def test_the_command_says_one_line_and_ends_quietly(library: Library, tmp_path: 
 def test_importing_the_page_is_light() -> None:
     heavy = "gradio fastapi uvicorn torch faiss sentence_transformers"
     code = f"import sys, app, qa.page.server, qa.page.layout; print([m for m in '{heavy}'.split() if m in sys.modules])"
-    root = Path(__file__).parent.parent
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"

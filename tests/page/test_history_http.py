@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from browser import make_library, serving
+from browser import WARRANTY, visitor
 
 from embeddings import Encoder
 from qa import Library
@@ -21,37 +21,20 @@ from qa.page.server import build_app
 from qa.page.site import COOKIE, Settings
 from qa.types import Answer
 
-WARRANTY = "How long is the warranty of the coffee machine?"
 UNKNOWN = "x" * 24
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
-    """A copy of the page's library, so that its conversations are these tests' own."""
-    shared, own = tmp_path_factory.getbasetemp() / "page", tmp_path_factory.mktemp("history") / "library"
-    make_library(shared, encoder).close()
-    shutil.copytree(shared / "library", own, ignore=shutil.ignore_patterns(f"{FILE_NAME}*"))
-    with Library.open(own, encoder=encoder) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def address(library: Library) -> Iterator[str]:
-    with serving(library) as made:
-        yield made
 
 
 @pytest.fixture
 def client(address: str) -> Iterator[httpx.Client]:
     """A visitor of the page."""
-    with httpx.Client(base_url=address, timeout=20) as made:
+    with visitor(address) as made:
         made.get("/")
         yield made
 
 
 @pytest.fixture
-def kept(library: Library) -> Iterator[History]:
-    with History.open(library.path) as made:
+def kept(handbook: Library) -> Iterator[History]:
+    with History.open(handbook.path) as made:
         yield made
 
 
@@ -92,8 +75,8 @@ def test_bad_queries(client: httpx.Client, query: dict[str, str]) -> None:
     )
 
 
-def test_read_rename_delete(client: httpx.Client, kept: History, library: Library) -> None:
-    conversation, exchange = add(kept, client, library.ask(WARRANTY))
+def test_read_rename_delete(client: httpx.Client, kept: History, handbook: Library) -> None:
+    conversation, exchange = add(kept, client, handbook.ask(WARRANTY))
     other, _ = add(kept, client, "Another?")
     one = f"/api/conversations/{conversation}"
     told = client.get(one)
@@ -109,8 +92,8 @@ def test_read_rename_delete(client: httpx.Client, kept: History, library: Librar
     assert client.get(f"/api/conversations/{other}").status_code == 404
 
 
-def test_exports(client: httpx.Client, kept: History, library: Library) -> None:
-    conversation, _ = add(kept, client, library.ask(WARRANTY))
+def test_exports(client: httpx.Client, kept: History, handbook: Library) -> None:
+    conversation, _ = add(kept, client, handbook.ask(WARRANTY))
     markdown = client.get(f"/api/conversations/{conversation}/export.md")
     assert markdown.headers["content-type"] == "text/markdown; charset=utf-8"
     name = "how-long-is-the-warranty-of-the-coffee-machine"
@@ -119,16 +102,16 @@ def test_exports(client: httpx.Client, kept: History, library: Library) -> None:
     exported = client.get(f"/api/conversations/{conversation}/export.json")
     assert exported.headers["content-disposition"] == f'attachment; filename="{name}.json"'
     cited = exported.json()["exchanges"][0]["answer"][0]["citations"][0]
-    assert library.open_citation(cited["id"]).citation.quote == cited["quote"]
+    assert handbook.open_citation(cited["id"]).citation.quote == cited["quote"]
     for response in (markdown, exported):
         assert response.headers["cache-control"] == "no-store"
         for key, value in HEADERS:
             assert response.headers.get_list(key.decode()) == [value.decode()]
 
 
-def test_ratings_and_ones_own_feedback(client: httpx.Client, kept: History, library: Library) -> None:
+def test_ratings_and_ones_own_feedback(client: httpx.Client, kept: History, handbook: Library) -> None:
     assert client.get("/api/feedback.jsonl").text == ""
-    conversation, exchange = add(kept, client, library.ask(WARRANTY))
+    conversation, exchange = add(kept, client, handbook.ask(WARRANTY))
     rating = f"/api/exchanges/{exchange}/rating"
     assert client.post(rating, json={"rating": 1}).json() == {"rating": 1}
     assert client.post(rating, json={"rating": -1, "note": "\U0001f5dd" * 2_000}).status_code == 200
@@ -198,7 +181,7 @@ def test_strangers_are_told_that_there_is_nothing(
 ) -> None:
     conversation, exchange = add(kept, client, "My secret")
     kept.rate(client.cookies[COOKIE], exchange, -1, "My note")
-    with httpx.Client(base_url=address, timeout=20) as other:
+    with visitor(address) as other:
         if stranger == "another visitor":
             other.get("/")
         for method, path, body in everything(conversation, exchange):
@@ -211,6 +194,13 @@ def test_strangers_are_told_that_there_is_nothing(
         assert other.delete("/api/conversations").json() == {"deleted": 0}
     told = client.get(f"/api/conversations/{conversation}").json()
     assert (told["title"], told["exchanges"][0]["note"]) == ("My secret", "My note")
+
+
+def test_a_users_name_is_no_visitors_number(address: str, kept: History) -> None:
+    kept.add("anna", "", Answer("My secret", "", False, (), ()), {})  # of a server where people log in
+    with visitor(address, headers={"cookie": f"{COOKIE}=anna"}) as client:
+        assert titles(client) == []
+        assert f"{COOKIE}=anna" not in client.get("/").headers["set-cookie"]
 
 
 OTHERS: tuple[dict[str, str], ...] = (
@@ -247,11 +237,11 @@ def test_methods_and_lengths(client: httpx.Client) -> None:
     assert (long.status_code, long.json()) == (413, {"error": "The request is too long."})
 
 
-def test_a_read_only_server_keeps_nothing(library: Library, kept: History) -> None:
+def test_a_read_only_server_keeps_nothing(handbook: Library, kept: History) -> None:
     from starlette.testclient import TestClient
 
     conversation, exchange = kept.add("v" * 24, "", Answer("Before?", "", False, (), ()), {})
-    app = build_app(library, settings=Settings(read_only=True))
+    app = build_app(handbook, settings=Settings(read_only=True))
     assert app.state.site.history is None
     with TestClient(app, "http://127.0.0.1", cookies={COOKIE: "v" * 24}) as client:
         assert client.get("/api/conversations").json() == {"kept": False, "conversations": [], "more": False}
@@ -263,12 +253,12 @@ def test_a_read_only_server_keeps_nothing(library: Library, kept: History) -> No
 
 
 def test_a_damaged_file_is_one_line_without_the_servers_paths(
-    tmp_path: Path, library: Library, encoder: Encoder, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, handbook: Library, encoder: Encoder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from starlette.testclient import TestClient
 
     folder = tmp_path / "library"
-    shutil.copytree(library.path, folder, ignore=shutil.ignore_patterns(f"{FILE_NAME}*"))
+    shutil.copytree(handbook.path, folder, ignore=shutil.ignore_patterns(f"{FILE_NAME}*"))
     (folder / FILE_NAME).write_bytes(b"no database at all " * 100)
     with Library.open(folder, encoder=encoder) as damaged, TestClient(build_app(damaged), "http://127.0.0.1") as client:
         client.get("/")

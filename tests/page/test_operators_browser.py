@@ -4,27 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import ARGUMENTS, CHROMIUM, CONTRAST, SLOWEST, Visit, make_library
-from test_operators import ANNA, running
+from browser import CONTRAST, SLOWEST, Visit, serving
 
-from embeddings import Encoder
 from qa import Library
 from qa.page.site import Settings
 from qa.users import add
 
-pytest.importorskip("playwright")
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from .test_operators import ANNA
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
-    with make_library(tmp_path_factory.getbasetemp() / "page", encoder) as made:
-        yield made
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +27,10 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(library: Library, users: Path) -> Iterator[str]:
+def address(handbook: Library, users: Path) -> Iterator[str]:
     """Two libraries with users, below a root path."""
-    with running({"handbook": library, "rules": library}, Settings(users=users, root_path="/docs")) as made:
+    with serving({"handbook": handbook, "rules": handbook}, Settings(users=users, root_path="/docs")) as made:
         yield f"{made}/docs/"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        yield launched
-        launched.close()
 
 
 def opened(browser: Browser, **options: Any) -> BrowserContext:  # noqa: ANN401 - Playwright's

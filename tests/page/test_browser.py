@@ -2,49 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from browser import ARGUMENTS, CHROMIUM, CONTRAST, HOSTILE_NAME, make_library, serving, visiting
+from browser import CONTRAST, HOSTILE_NAME, KEYS, LEAVE, visiting
 
-from embeddings import Encoder
 from qa import Library
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Route
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-if CHROMIUM is None:
-    pytest.skip("chromium is not on this machine", allow_module_level=True)
 
-LEAVE = "How many days of annual leave do full-time staff accrue?"
-KEYS = "Which warden keeps the 120th locker key?"
 ZEBRA = "What does the zebra permit cost?"
 
 
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
-    with make_library(tmp_path_factory.getbasetemp() / "page", encoder) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def address(library: Library) -> Iterator[str]:
-    with serving(library) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with playwright.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
-
-
-def test_ask_read_and_go_back(browser: Browser, address: str, library: Library) -> None:
-    answer = library.ask(LEAVE)
+def test_ask_read_and_go_back(browser: Browser, address: str, handbook: Library) -> None:
+    answer = handbook.ask(LEAVE)
     quote = answer.sentences[0].citations[0].quote
     with visiting(browser, address) as visit:
         page = visit.page
@@ -110,9 +84,9 @@ def test_follow_ups_and_new_chat(browser: Browser, address: str) -> None:
         assert page.get_by_text("Searched:").count() == 0
 
 
-def test_nothing_found_and_the_nearest(browser: Browser, address: str, library: Library) -> None:
+def test_nothing_found_and_the_nearest(browser: Browser, address: str, handbook: Library) -> None:
     question = "Quantum chromodynamics lattice gauge theory?"
-    assert not library.ask(question).found
+    assert not handbook.ask(question).found
     with visiting(browser, address) as visit:
         page = visit.page
         visit.ask(question)
@@ -138,8 +112,8 @@ def test_mistakes_are_said_calmly(browser: Browser, address: str) -> None:
         playwright.expect(box).to_have_value("x" * 4_001)
 
 
-def test_hostile_documents_are_text(browser: Browser, address: str, library: Library) -> None:
-    answer = library.ask(ZEBRA)
+def test_hostile_documents_are_text(browser: Browser, address: str, handbook: Library) -> None:
+    answer = handbook.ask(ZEBRA)
     quote = answer.sentences[0].citations[0].quote
     assert "<script>" in quote
     with visiting(browser, address) as visit:
@@ -158,8 +132,8 @@ def test_hostile_documents_are_text(browser: Browser, address: str, library: Lib
         assert page.locator("#rd-page :is(img, iframe, script, b[onclick], details[ontoggle])").count() == 0
 
 
-def test_long_documents_open_at_the_quote(browser: Browser, address: str, library: Library) -> None:
-    quote = library.ask(KEYS).sentences[0].citations[0].quote
+def test_long_documents_open_at_the_quote(browser: Browser, address: str, handbook: Library) -> None:
+    quote = handbook.ask(KEYS).sentences[0].citations[0].quote
     with visiting(browser, address) as visit:
         visit.ask(KEYS)
         visit.page.locator(".rd-marker").first.click()

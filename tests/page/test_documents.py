@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from browser import ARGUMENTS, CHROMIUM, CONTRAST, HANDBOOK, HOSTILE, HOSTILE_NAME, Visit, serving, visiting
+from browser import CONTRAST, HANDBOOK, HOSTILE, HOSTILE_NAME, Visit, serving, visiting
 from files_for_tests import zip_with
 
 from embeddings import Encoder
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, FilePayload, Locator, Page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-if CHROMIUM is None:
-    pytest.skip("chromium is not on this machine", allow_module_level=True)
 
 BULK = 60
 REFUSED = "Failed to load resource"
@@ -26,7 +24,7 @@ REFUSED = "Failed to load resource"
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
+def handbook(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
     """A library of its own for these tests: a handbook, a hostile document, one that is broken, and many small ones."""
     folder = tmp_path_factory.mktemp("shelf")
     files = folder / "files"
@@ -39,20 +37,6 @@ def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Itera
     with Library.create(folder / "library", encoder=encoder) as made:
         made.sync([files])
         yield made
-
-
-@pytest.fixture(scope="module")
-def address(library: Library) -> Iterator[str]:
-    with serving(library) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with playwright.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
 
 
 def shelves(visit: Visit) -> Page:
@@ -123,7 +107,7 @@ def test_a_file_is_added_asked_alone_and_removed(browser: Browser, address: str)
         assert "900 coins" not in page.locator(".rd-exchange").last.locator(".rd-answer").inner_text()
 
 
-def test_good_bad_and_packed_files_together(browser: Browser, address: str, library: Library) -> None:
+def test_good_bad_and_packed_files_together(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as visit:
         page = shelves(visit)
         packed = zip_with({"wax.txt": b"The waxwing eats rowan berries.", "tool.exe": b"MZ", "in.zip": b"PK"})
@@ -152,7 +136,7 @@ def test_good_bad_and_packed_files_together(browser: Browser, address: str, libr
         assert words in page.locator("[data-part=asked]").inner_text()
         page.locator("[data-part=asked]").get_by_role("button", name="Remove").click()
         playwright.expect(page.get_by_text("Nothing here fits.")).to_be_visible()
-        assert [path for path in library.upload_folder.rglob("*") if path.is_file()] == []
+        assert [path for path in handbook.upload_folder.rglob("*") if path.is_file()] == []
 
 
 def test_search_sort_filter_and_more(browser: Browser, address: str) -> None:
@@ -287,12 +271,12 @@ def test_files_are_dropped(browser: Browser, address: str) -> None:
 
 
 def test_stopping_and_the_list_after_a_reload(
-    browser: Browser, address: str, library: Library, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, address: str, handbook: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("qa.ingest.BUSY_SECONDS", 0.1)
     with visiting(browser, address) as visit:
         page = shelves(visit)
-        with library.writing():  # so that it waits
+        with handbook.writing():  # so that it waits
             page.get_by_label("Choose files").set_input_files([bytes_of("slow.txt", "The slow words.")])
             playwright.expect(page.locator("[data-part=far]")).to_contain_text("0 of 1 file done: waiting for another")
             page.reload()
@@ -303,10 +287,10 @@ def test_stopping_and_the_list_after_a_reload(
             page.get_by_role("button", name="Stop", exact=True).click()
         page.get_by_role("button", name="Close this list").wait_for()
         assert page.locator("[data-part=far]").inner_text() in ("1 added.", "1 stopped.")
-        library.remove("slow.txt")
+        handbook.remove("slow.txt")
 
 
-def test_hostile_names_and_titles_are_text(browser: Browser, address: str, library: Library) -> None:
+def test_hostile_names_and_titles_are_text(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as visit:
         page = shelves(visit)
         add(page, bytes_of("<img src=x onerror=window.__ran=1>\u202egpj.txt", "Words <b>of</b> their own."))
@@ -323,7 +307,7 @@ def test_hostile_names_and_titles_are_text(browser: Browser, address: str, libra
         visit.ask("What does the zebra permit cost?")
         assert "40 coins" in (page.locator(".rd-exchange").last.text_content() or "")
         assert "volume-" not in (page.locator(".rd-exchange").last.text_content() or "")
-        library.remove("_img*")
+        handbook.remove("_img*")
 
 
 def test_an_error_of_the_server_is_said(browser: Browser, address: str) -> None:
@@ -337,8 +321,8 @@ def test_an_error_of_the_server_is_said(browser: Browser, address: str) -> None:
         visit.wrong[:] = [line for line in visit.wrong if REFUSED not in line]
 
 
-def test_a_read_only_page_offers_no_change(browser: Browser, library: Library) -> None:
-    with serving(library, Settings(read_only=True)) as address, visiting(browser, address) as visit:
+def test_a_read_only_page_offers_no_change(browser: Browser, handbook: Library) -> None:
+    with serving(handbook, Settings(read_only=True)) as address, visiting(browser, address) as visit:
         page = shelves(visit)
         assert not page.get_by_text("or drop them here").is_visible()
         find(page, "handbook", 1)

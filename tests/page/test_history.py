@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser import ARGUMENTS, CHROMIUM, CONTRAST, Visit, make_library, serving, visiting
+from browser import CONTRAST, LEAVE, WARRANTY, Visit, visiting
 
-from embeddings import Encoder
 from qa import Library
 from qa.history import FILE_NAME, History
 from qa.page.site import COOKIE
@@ -24,36 +21,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-if CHROMIUM is None:
-    pytest.skip("chromium is not on this machine", allow_module_level=True)
 
-WARRANTY = "How long is the warranty of the coffee machine?"
-LEAVE = "How many days of annual leave do full-time staff accrue?"
 HOSTILE = "<img src=x onerror=window.__ran=1> ${window.__ran=2} {{value}} </a><script>window.__ran=3</script>"
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
-    """A copy of the page's library, so that its conversations are these tests' own."""
-    shared, own = tmp_path_factory.getbasetemp() / "page", tmp_path_factory.mktemp("history") / "library"
-    make_library(shared, encoder).close()
-    shutil.copytree(shared / "library", own, ignore=shutil.ignore_patterns(f"{FILE_NAME}*"))
-    with Library.open(own, encoder=encoder) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def address(library: Library) -> Iterator[str]:
-    with serving(library) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with playwright.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
 
 
 def owner(visit: Visit) -> str:
@@ -121,16 +90,16 @@ def test_what_is_asked_is_in_the_list_and_opens_again(browser: Browser, address:
         playwright.expect(asked).to_have_text([WARRANTY, "And of the grinder?"])
 
 
-def test_other_visitors_have_their_own(browser: Browser, address: str, library: Library) -> None:
+def test_other_visitors_have_their_own(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as one, visiting(browser, address) as other:
-        keep(one, library, "My secret")
+        keep(one, handbook, "My secret")
         other.page.get_by_text("No conversations yet.").wait_for()
         assert titles(one.page) == ["My secret"]
 
 
-def test_titles_are_text(browser: Browser, address: str, library: Library) -> None:
+def test_titles_are_text(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as visit:
-        keep(visit, library, "A question")
+        keep(visit, handbook, "A question")
         choose(visit.page, "A question", "Rename")
         visit.page.get_by_label("Title").fill(HOSTILE)
         visit.page.keyboard.press("Enter")
@@ -141,10 +110,10 @@ def test_titles_are_text(browser: Browser, address: str, library: Library) -> No
         assert visit.page.locator("#rd-history :is(img, script, b)").count() == 0
 
 
-def test_rename_in_its_place(browser: Browser, address: str, library: Library) -> None:
+def test_rename_in_its_place(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as visit:
         page = visit.page
-        (conversation,) = keep(visit, library, WARRANTY)
+        (conversation,) = keep(visit, handbook, WARRANTY)
         choose(page, WARRANTY, "Rename")
         field = page.get_by_label("Title")
         playwright.expect(field).to_be_focused()
@@ -164,16 +133,16 @@ def test_rename_in_its_place(browser: Browser, address: str, library: Library) -
         field.fill("Tea")
         page.get_by_label("Question", exact=True).click()  # to leave the field is to keep what it holds
         playwright.expect(page.get_by_role("link", name="Tea")).to_be_visible()
-        with History.open(library.path) as kept:
+        with History.open(handbook.path) as kept:
             found = kept.conversation(owner(visit), conversation)
             assert found is not None
             assert found.title == "Tea"
 
 
-def test_one_menu_at_a_time(browser: Browser, address: str, library: Library) -> None:
+def test_one_menu_at_a_time(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as visit:
         page = visit.page
-        keep(visit, library, "One", "Two")
+        keep(visit, handbook, "One", "Two")
         one, two = (page.get_by_role("button", name=f"Options for {title}") for title in ("One", "Two"))
         for button, opened in ((two, "true"), (two, "false"), (two, "true")):
             button.click()
@@ -192,10 +161,10 @@ def test_one_menu_at_a_time(browser: Browser, address: str, library: Library) ->
         playwright.expect(two).to_have_attribute("aria-expanded", "false")
 
 
-def test_delete_is_asked_about(browser: Browser, address: str, library: Library) -> None:
+def test_delete_is_asked_about(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as visit:
         page = visit.page
-        keep(visit, library, "One", "Two", library.ask(WARRANTY))
+        keep(visit, handbook, "One", "Two", handbook.ask(WARRANTY))
         page.get_by_role("link", name=WARRANTY).click()
         page.locator(".rd-exchange").wait_for()
         choose(page, "Two", "Delete")
@@ -219,17 +188,17 @@ def test_delete_is_asked_about(browser: Browser, address: str, library: Library)
         page.get_by_role("button", name="Delete all").click()
         page.get_by_text("No conversations yet.").wait_for()
         playwright.expect(page.locator(".rd-exchange")).to_have_count(0)
-        with History.open(library.path) as kept:
+        with History.open(handbook.path) as kept:
             assert kept.conversations(owner(visit)) == []
 
 
-def test_search_shows_from_ten_on(browser: Browser, address: str, library: Library) -> None:
+def test_search_shows_from_ten_on(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as visit:
         page = visit.page
         search = page.get_by_label("Search conversations")
-        keep(visit, library, *(f"Question {n}" for n in range(10)))
+        keep(visit, handbook, *(f"Question {n}" for n in range(10)))
         assert not search.is_visible()
-        keep(visit, library, "Where is the Zebra?")
+        keep(visit, handbook, "Where is the Zebra?")
         search.fill("zebra")
         playwright.expect(page.locator(".rd-talk")).to_have_count(1)
         search.fill("zebras")
@@ -239,12 +208,12 @@ def test_search_shows_from_ten_on(browser: Browser, address: str, library: Libra
         playwright.expect(page.locator(".rd-talk")).to_have_count(11)
 
 
-def test_days_and_older_ones(browser: Browser, address: str, library: Library) -> None:
+def test_days_and_older_ones(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as visit:
         page = visit.page
-        ids = keep(visit, library, *(f"Question {n}" for n in range(60)))
+        ids = keep(visit, handbook, *(f"Question {n}" for n in range(60)))
         noon = datetime.now(UTC).astimezone().replace(hour=0, minute=0, second=1)
-        with sqlite3.connect(library.path / FILE_NAME) as run:
+        with sqlite3.connect(handbook.path / FILE_NAME) as run:
             for days, some in ((0, ids[:2]), (1, ids[2:5]), (3, ids[5:])):
                 for n, one in enumerate(some):
                     at = (noon - timedelta(days=days, milliseconds=n)).astimezone(UTC) + timedelta(seconds=days == 0)
@@ -259,9 +228,9 @@ def test_days_and_older_ones(browser: Browser, address: str, library: Library) -
         page.get_by_role("list", name="Earlier").get_by_role("link").first.wait_for()
 
 
-def test_exports_are_downloaded(browser: Browser, address: str, library: Library) -> None:
+def test_exports_are_downloaded(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as visit:
-        keep(visit, library, library.ask(WARRANTY))
+        keep(visit, handbook, handbook.ask(WARRANTY))
         for item, suffix in (("Export as Markdown", "md"), ("Export as JSON", "json")):
             with visit.page.expect_download() as downloading:
                 choose(visit.page, WARRANTY, item)
@@ -273,11 +242,11 @@ def test_exports_are_downloaded(browser: Browser, address: str, library: Library
             )
 
 
-def test_a_link_leads_back(browser: Browser, address: str, library: Library) -> None:
+def test_a_link_leads_back(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as visit:
         page = visit.page
         page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-        (conversation,) = keep(visit, library, library.ask(WARRANTY))
+        (conversation,) = keep(visit, handbook, handbook.ask(WARRANTY))
         choose(page, WARRANTY, "Copy link")
         page.get_by_text("Link copied.").wait_for()
         link = page.evaluate("navigator.clipboard.readText()")
@@ -287,10 +256,10 @@ def test_a_link_leads_back(browser: Browser, address: str, library: Library) -> 
         page.locator(".rd-exchange").wait_for()
 
 
-def test_by_keyboard_alone(browser: Browser, address: str, library: Library) -> None:
+def test_by_keyboard_alone(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address) as visit:
         page = visit.page
-        keep(visit, library, "One", "Two")
+        keep(visit, handbook, "One", "Two")
         page.get_by_role("link", name="Two").focus()
         page.keyboard.press("Tab")
         button = page.get_by_role("button", name="Options for Two")
@@ -321,9 +290,9 @@ def test_by_keyboard_alone(browser: Browser, address: str, library: Library) -> 
         playwright.expect(page.get_by_role("link", name="One")).to_have_attribute("aria-current", "page")
 
 
-def test_an_answer_is_rated_with_a_note(browser: Browser, address: str, library: Library) -> None:
+def test_an_answer_is_rated_with_a_note(browser: Browser, address: str, handbook: Library) -> None:
     def kept() -> tuple[int, str]:
-        with History.open(library.path) as history:
+        with History.open(handbook.path) as history:
             found = history.find(owner(visit), exchange)
             assert found is not None
             return found[1].rating, found[1].note
@@ -384,10 +353,10 @@ def test_what_the_server_cannot_keep_is_said(browser: Browser, address: str) -> 
         visit.wrong.clear()
 
 
-def test_on_a_phone(browser: Browser, address: str, library: Library) -> None:
+def test_on_a_phone(browser: Browser, address: str, handbook: Library) -> None:
     with visiting(browser, address, width=390, height=844) as visit:
         page = visit.page
-        keep(visit, library, library.ask(WARRANTY), "A very long question " * 12)
+        keep(visit, handbook, handbook.ask(WARRANTY), "A very long question " * 12)
         column = page.locator("#rd-nav")
         playwright.expect(column).to_be_hidden()
         page.locator("[data-act=menu]").click()
@@ -405,7 +374,7 @@ def test_on_a_phone(browser: Browser, address: str, library: Library) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_colours_can_be_read_and_nothing_moves(browser: Browser, address: str, library: Library, dark: bool) -> None:
+def test_colours_can_be_read_and_nothing_moves(browser: Browser, address: str, handbook: Library, dark: bool) -> None:
     def check(selector: str) -> None:
         found = visit.page.locator(selector)
         assert found.count()
@@ -415,7 +384,7 @@ def test_colours_can_be_read_and_nothing_moves(browser: Browser, address: str, l
     with visiting(browser, address, dark=dark) as visit:
         page = visit.page
         page.emulate_media(reduced_motion="reduce")
-        keep(visit, library, *(f"Question {n}" for n in range(11)), library.ask(WARRANTY))
+        keep(visit, handbook, *(f"Question {n}" for n in range(11)), handbook.ask(WARRANTY))
         page.get_by_role("link", name=WARRANTY).click()
         page.locator(".rd-rate [data-rate='-1']").click()
         check("#rd-history :is(input, h2, a.rd-talk-title), .rd-talk-quiet, .rd-note .rd-button, .rd-note textarea")

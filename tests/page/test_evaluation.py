@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from browser import ARGUMENTS, CHROMIUM, CONTRAST, Visit, make_library, serving, visiting
-
-from embeddings import Encoder
-from qa import Library
+from browser import CONTRAST, LEAVE, Visit, visiting
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page, Route
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-if CHROMIUM is None:
-    pytest.skip("chromium is not on this machine", allow_module_level=True)
 
 HOSTILE = "Where is <img src=x onerror=window.__ran=1> ${window.__ran=2} {{value}} </script><b>parked</b>?"
 QUESTIONS = f"""\
@@ -32,27 +26,6 @@ Who keeps the locker keys and what is the warranty of the coffee machine?,,,unan
 Quantum chromodynamics lattice gauge theory?,,,unanswerable
 """
 MANY = "question,answers\n" + "".join(f"Which warden keeps locker key {n}?,warden {n}\n" for n in range(5_000))
-LEAVE = "How many days of annual leave do full-time staff accrue?"
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
-    with make_library(tmp_path_factory.getbasetemp() / "page", encoder) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def address(library: Library) -> Iterator[str]:
-    with serving(library) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with playwright.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
 
 
 def evaluate(page: Page, content: str, name: str = "questions.csv") -> None:

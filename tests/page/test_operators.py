@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 import re
 import signal
 import socket
@@ -11,14 +11,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from browser import make_library
+from browser import GRINDER, ROOT, command, serving, visitor
 from prometheus_client.parser import text_string_to_metric_families
 
 from embeddings import Encoder
@@ -27,12 +26,11 @@ from qa.page import login, server
 from qa.page.evaluations import Evaluations
 from qa.page.guard import ROUTES
 from qa.page.limits import Buckets, Limits, network
-from qa.page.login import COOKIE, NAME_TRIES, SESSION_SECONDS, TRIES
-from qa.page.server import build_app, http_server, per_minute
+from qa.page.login import COOKIE, NAME_TRIES, SESSION_SECONDS, TRIES, Door, TooManyError
+from qa.page.server import build_app, per_minute
 from qa.page.site import Settings, Site, enough_room
-from qa.users import Hash, add, read, remove
+from qa.users import BLOCK, COST, LANES, LONGEST, Hash, Users, add, read, remove
 
-QUESTION = "How long is the warranty of the grinder?"
 ANNA, BORIS = ("anna", "correct horse battery"), ("boris", "staple ünd 7 more")
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 OPEN = {
@@ -42,12 +40,6 @@ OPEN = {
     "/metrics": "# HELP",  # to this machine
 }
 BROWSER = {"sec-fetch-mode": "navigate", "sec-fetch-site": "none", "accept": "text/html"}
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
-    with make_library(tmp_path_factory.getbasetemp() / "page", encoder) as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -61,28 +53,6 @@ def second(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterat
         yield made
 
 
-@contextmanager
-def running(library: Library | Mapping[str, Library], settings: Settings, *, proxied: bool = False) -> Iterator[str]:
-    """A server with settings; gives its address. `proxied` takes the client's address from X-Forwarded-For."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        app = build_app(library, settings=settings)
-        running = http_server(app, proxied=proxied)
-        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not running.started:
-            time.sleep(0.02)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        running.should_exit = True
-        thread.join(10)
-        app.state.watch.log.close()
-
-
-@contextmanager
-def visitor(address: str, **options: object) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=address, timeout=20, **options) as client:  # type: ignore[arg-type]
-        yield client
-
-
 @pytest.fixture(scope="module")
 def users(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("users") / "users"
@@ -92,9 +62,9 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def guarded(library: Library, users: Path) -> Iterator[str]:
+def guarded(handbook: Library, users: Path) -> Iterator[str]:
     """A server with users behind a proxy, which says whom it asks for."""
-    with running(library, Settings(users=users, rate=0), proxied=True) as address:
+    with serving(handbook, Settings(users=users, rate=0), proxied=True) as address:
         yield address
 
 
@@ -133,8 +103,8 @@ def templates(library: Library) -> list[str]:
     return sorted({*own, *ROUTES, "/assets/x.js", "/static/x.js", "/gradio_api/heartbeat/x", "/none", "/logout"})
 
 
-def test_nothing_is_answered_before_logging_in(client: httpx.Client, library: Library) -> None:
-    paths = templates(library)
+def test_nothing_is_answered_before_logging_in(client: httpx.Client, handbook: Library) -> None:
+    paths = templates(handbook)
     assert {"/", "/config", "/gradio_api/queue/join", "/evaluations"} <= set(paths)
     for path in paths:
         for method in ("GET", "POST", "DELETE"):
@@ -169,9 +139,17 @@ def test_the_cookie_is_for_https_where_that_is_spoken(client: httpx.Client) -> N
     assert "; Secure" in done.headers["set-cookie"]
 
 
+def test_the_visitors_cookie(handbook: Library) -> None:
+    with serving(handbook, proxied=True) as address:
+        for scheme in ("http", "https"):
+            told = httpx.get(address, headers={"x-forwarded-proto": scheme}).headers["set-cookie"]
+            assert all(word in told for word in ("refdesk-visitor=", "HttpOnly", "SameSite=Strict", "Path=/;"))
+            assert ("; Secure" in told) is (scheme == "https")
+
+
 def test_an_answer_after_logging_in_is_ones_own(client: httpx.Client) -> None:
     log_in(client)
-    assert "36 months" in submit(client, QUESTION)
+    assert "36 months" in submit(client, GRINDER)
 
 
 @pytest.mark.parametrize(
@@ -259,8 +237,8 @@ def test_guessing_is_slowed_down(client: httpx.Client) -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_guessing_one_name_from_many_addresses_is_slowed_down(library: Library, users: Path) -> None:
-    with running(library, Settings(users=users), proxied=True) as address, visitor(address) as client:
+def test_guessing_one_name_from_many_addresses_is_slowed_down(handbook: Library, users: Path) -> None:
+    with serving(handbook, Settings(users=users), proxied=True) as address, visitor(address) as client:
         told = [
             client.get("/config", auth=("eve", "x"), headers={"x-forwarded-for": f"192.0.2.{n}"}).status_code
             for n in range(NAME_TRIES + 1)
@@ -268,11 +246,41 @@ def test_guessing_one_name_from_many_addresses_is_slowed_down(library: Library, 
     assert told == [401] * NAME_TRIES + [429]
 
 
-def test_sessions_end_with_password_user_time_and_server(library: Library, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("quick")
+def test_guesses_that_come_together_are_counted(users: Path) -> None:
+    async def guesses() -> list[object]:
+        door = Door(Users.open(users), "", ["/"])
+        tries = (door.check("eve", "guess", "192.0.2.7") for _ in range(TRIES + 5))
+        return await asyncio.gather(*tries, return_exceptions=True)
+
+    told = asyncio.run(guesses())
+    assert told[:TRIES] == [None] * TRIES
+    assert [type(one) for one in told[TRIES:]] == [TooManyError] * 5
+
+
+def test_a_name_that_does_not_exist_takes_the_same_work(users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked, fits = [], Hash.fits
+
+    def counted(self: Hash, password: str) -> bool:
+        checked.append((self.cost, self.block, self.lanes))
+        return fits(self, password)
+
+    async def check(user: str, password: str) -> Hash | None:
+        return await Door(Users.open(users), "", ["/"]).check(user, password, "192.0.2.7")
+
+    monkeypatch.setattr(Hash, "fits", counted)
+    for user in (ANNA[0], "nobody"):
+        assert asyncio.run(check(user, "a wrong password")) is None
+    assert checked == [(COST, BLOCK, LANES)] * 2
+    assert asyncio.run(check(ANNA[0], "x" * (LONGEST + 1))) is None
+    assert len(checked) == 2  # what is too long for a password is no work at all
+
+
+def test_sessions_end_with_password_user_time_and_server(handbook: Library, tmp_path: Path) -> None:
     path = tmp_path / "users"
     for user in (ANNA, BORIS):
         add(path, *user)
-    with running(library, Settings(users=path)) as address, visitor(address) as anna, visitor(address) as boris:
+    with serving(handbook, Settings(users=path)) as address, visitor(address) as anna, visitor(address) as boris:
         log_in(anna)
         log_in(boris, BORIS)
         assert [one.get("/config").status_code for one in (anna, boris)] == [200, 200]
@@ -289,13 +297,13 @@ def test_sessions_end_with_password_user_time_and_server(library: Library, tmp_p
         assert anna.get("/config").status_code == 401
         cookies = dict(anna.cookies)
     add(path, ANNA[0], "another password")
-    with running(library, Settings(users=path)) as address, visitor(address) as client:
+    with serving(handbook, Settings(users=path)) as address, visitor(address) as client:
         assert client.get("/config", cookies=cookies).status_code == 401
 
 
 @pytest.mark.parametrize("changed", ["removed", "another password"])
 def test_who_changes_while_logging_in_has_no_session(
-    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
+    handbook: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str
 ) -> None:
     path = tmp_path / "users"
     add(path, *ANNA)
@@ -308,7 +316,7 @@ def test_who_changes_while_logging_in_has_no_session(
         remove(path, ANNA[0]) if changed == "removed" else add(path, ANNA[0], changed)
         return right
 
-    with running(library, Settings(users=path)) as address, visitor(address) as client:
+    with serving(handbook, Settings(users=path)) as address, visitor(address) as client:
         monkeypatch.setattr(Hash, "fits", slowly)
         done = log_in(client)
         assert (done.status_code, len(client.cookies[COOKIE])) == (303, 43)
@@ -316,9 +324,6 @@ def test_who_changes_while_logging_in_has_no_session(
 
 
 def test_a_session_lasts_its_time(users: Path) -> None:
-    from qa.page.login import Door
-    from qa.users import Users
-
     now = [0.0]
     door = Door(Users.open(users), "", ["/"], clock=lambda: now[0])
     token = door.enter(ANNA[0], read(users)[ANNA[0]])
@@ -328,41 +333,41 @@ def test_a_session_lasts_its_time(users: Path) -> None:
     assert door.session(token) is None
 
 
-def test_a_users_file_that_lets_nobody_in_is_refused_at_the_start(library: Library, tmp_path: Path) -> None:
+def test_a_users_file_that_lets_nobody_in_is_refused_at_the_start(handbook: Library, tmp_path: Path) -> None:
     with pytest.raises(QAError, match="does not exist: make it with"):
-        build_app(library, settings=Settings(users=tmp_path / "none"))
+        build_app(handbook, settings=Settings(users=tmp_path / "none"))
     (tmp_path / "empty").write_text("# nobody\n")
     with pytest.raises(QAError, match="holds nobody"):
-        build_app(library, settings=Settings(users=tmp_path / "empty"))
+        build_app(handbook, settings=Settings(users=tmp_path / "empty"))
 
 
 # Reading only
 
 
-def test_a_read_only_server_refuses_what_changes(library: Library) -> None:
+def test_a_read_only_server_refuses_what_changes(handbook: Library) -> None:
     rules = [rule for rule in server._rules() if rule.changes]
     assert rules
-    samples = [path for path in templates(library) if any(rule.path.fullmatch(path) for rule in rules)]
+    samples = [path for path in templates(handbook) if any(rule.path.fullmatch(path) for rule in rules)]
     assert samples
-    before = {path.name: path.stat().st_mtime_ns for path in library.path.iterdir()}
-    with running(library, Settings(read_only=True)) as address, visitor(address) as client:
+    before = {path.name: path.stat().st_mtime_ns for path in handbook.path.iterdir()}
+    with serving(handbook, Settings(read_only=True)) as address, visitor(address) as client:
         for path in samples:
             for method in next(rule for rule in rules if rule.path.fullmatch(path)).methods:
                 if method != "GET":
                     response = client.request(method, path, json={"rating": 1})
                     assert (path, response.status_code) == (path, 403)
                     assert "read-only" in response.text
-        assert "36 months" in submit(client, QUESTION)
-    after = {path.name: path.stat().st_mtime_ns for path in library.path.iterdir()}
+        assert "36 months" in submit(client, GRINDER)
+    after = {path.name: path.stat().st_mtime_ns for path in handbook.path.iterdir()}
     assert after.keys() == before.keys()
 
 
 # Addresses
 
 
-def test_trusted_hosts(library: Library) -> None:
+def test_trusted_hosts(handbook: Library) -> None:
     settings = Settings(trusted_hosts=("docs.example.org",))
-    with running(library, settings) as address, visitor(address) as client:
+    with serving(handbook, settings) as address, visitor(address) as client:
         for host, status in (("docs.example.org", 200), ("DOCS.example.org:443", 200), ("example.org", 400)):
             assert client.get("/health", headers={"host": host}).status_code == status
         own = {"host": "docs.example.org", "origin": "https://docs.example.org"}
@@ -372,10 +377,10 @@ def test_trusted_hosts(library: Library) -> None:
 
 
 @pytest.mark.parametrize("strips", [True, False], ids=["the proxy leaves it out", "the proxy passes it on"])
-def test_below_a_root_path(library: Library, users: Path, strips: bool) -> None:
+def test_below_a_root_path(handbook: Library, users: Path, strips: bool) -> None:
     settings = Settings(root_path="/docs", users=users, trusted_hosts=("example.org",), rate=0)
     at = "" if strips else "/docs"
-    with running(library, settings, proxied=True) as address:
+    with serving(handbook, settings, proxied=True) as address:
         headers = {"host": "example.org", "x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.1"}
         with visitor(address, headers=headers) as client:
             assert client.get(f"{at}/health").json() == {"status": "ok"}
@@ -409,17 +414,17 @@ def test_below_a_root_path(library: Library, users: Path, strips: bool) -> None:
         (Settings(rate=-1), "--rate got -1"),
     ],
 )
-def test_settings_that_make_no_sense(library: Library, settings: Settings, said: str) -> None:
+def test_settings_that_make_no_sense(handbook: Library, settings: Settings, said: str) -> None:
     with pytest.raises(QAError, match=re.escape(said)):
-        build_app(library, settings=settings)
+        build_app(handbook, settings=settings)
 
 
 # Limits
 
 
-def test_questions_are_limited(library: Library) -> None:
+def test_questions_are_limited(handbook: Library) -> None:
     settings = Settings(rate=3)
-    with running(library, settings, proxied=True) as address, visitor(address) as client:
+    with serving(handbook, settings, proxied=True) as address, visitor(address) as client:
         client.get("/")  # gives a visitor's number
 
         def ask(**headers: str) -> httpx.Response:
@@ -437,11 +442,11 @@ def test_questions_are_limited(library: Library) -> None:
         assert ask(**{"x-forwarded-for": "192.0.2.2"}).status_code == 422
 
 
-def test_each_question_of_a_call_counts(library: Library) -> None:
-    with running(library, Settings(rate=6)) as address, visitor(address) as client:
-        ten = {"questions": [QUESTION] * 10}
+def test_each_question_of_a_call_counts(handbook: Library) -> None:
+    with serving(handbook, Settings(rate=6)) as address, visitor(address) as client:
+        ten = {"questions": [GRINDER] * 10}
         assert client.post("/api/retrieve", json=ten).status_code == 200  # more than a minute's worth, owed from now on
-        refused = client.post("/api/retrieve", json={"question": QUESTION})
+        refused = client.post("/api/retrieve", json={"question": GRINDER})
         assert refused.status_code == 429
         assert 35 <= int(refused.headers["retry-after"]) <= 50
 
@@ -459,12 +464,18 @@ def test_calls_that_came_together_count_one_another() -> None:
     assert limits.charge("", "192.0.2.1", 1) == 0  # asked again when it was told to, it passes
 
 
-def test_other_requests_are_limited_as_well(library: Library) -> None:
-    with running(library, Settings(rate=2)) as address, visitor(address) as client:
+def test_other_requests_are_limited_as_well(handbook: Library) -> None:
+    with serving(handbook, Settings(rate=2)) as address, visitor(address) as client:
         told = [client.get("/config").status_code for _ in range(11)]
         assert told == [200] * 10 + [429]
         assert client.get("/static/none.js").status_code == 404  # the page's files are free
         assert client.get("/api/none").json()["error"].startswith("Too many requests")
+
+
+def test_a_visitors_number_is_nobody_where_people_log_in(handbook: Library, users: Path) -> None:
+    with serving(handbook, Settings(rate=2, users=users)) as address, visitor(address) as client:
+        told = [client.get("/login", headers={"cookie": f"refdesk-visitor={n:024}"}).status_code for n in range(11)]
+    assert told == [200] * 10 + [429]
 
 
 def test_buckets_fill_again_and_are_bounded() -> None:
@@ -504,8 +515,8 @@ def test_who_serves_only_this_machine_has_no_limit() -> None:
     assert per_minute(Settings(host="0.0.0.0", rate=0)) == 0
 
 
-def test_long_bodies(library: Library) -> None:
-    with running(library, Settings()) as address, visitor(address) as client:
+def test_long_bodies(handbook: Library) -> None:
+    with serving(handbook, Settings()) as address, visitor(address) as client:
         assert client.post("/gradio_api/queue/join", content=b"x" * 1_000_001).status_code == 413
         for length in ("9" * 40, "-1", "1e3", "", "²"):
             status = raw(
@@ -522,20 +533,20 @@ def raw(address: str, head: str) -> int:
         return int(connection.recv(4_000).split()[1])
 
 
-def test_uploads_may_be_as_long_as_is_set(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uploads_may_be_as_long_as_is_set(handbook: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     from qa.page.guard import Rule
 
     monkeypatch.setattr(server, "_rules", lambda: [Rule(re.compile("/health"), ("GET", "POST"), 10, upload=True)])
-    with running(library, Settings(max_upload=2_000_000)) as address, visitor(address) as client:
+    with serving(handbook, Settings(max_upload=2_000_000)) as address, visitor(address) as client:
         assert client.post("/health", content=b"x" * 1_500_000).status_code == 404  # let through, to nobody
         assert client.post("/health", content=b"x" * 2_000_001).status_code == 413
 
 
-def test_room_on_the_disk(library: Library) -> None:
-    evaluations = Evaluations(library)
-    assert enough_room(Site(library, Settings(), evaluations), 10**15) is None
-    held = library.status().bytes
-    tight = Site(library, Settings(disk=held + 1_000_000), evaluations)
+def test_room_on_the_disk(handbook: Library) -> None:
+    evaluations = Evaluations(handbook)
+    assert enough_room(Site(handbook, Settings(), evaluations), 10**15) is None
+    held = handbook.status().bytes
+    tight = Site(handbook, Settings(disk=held + 1_000_000), evaluations)
     assert enough_room(tight, 900_000) is None
     told = enough_room(tight, 1_100_000)
     assert told is not None
@@ -547,8 +558,8 @@ def test_room_on_the_disk(library: Library) -> None:
 
 
 @pytest.fixture(scope="module")
-def both(library: Library, second: Library) -> Iterator[str]:
-    with running({"handbook": library, "sea-side": second}, Settings(root_path="/docs")) as address:
+def both(handbook: Library, second: Library) -> Iterator[str]:
+    with serving({"handbook": handbook, "sea-side": second}, Settings(root_path="/docs")) as address:
         yield address
 
 
@@ -564,7 +575,7 @@ def test_libraries_are_apart(both: str) -> None:
             assert "Path=/docs/;" in page.headers["set-cookie"]
             assert client.get(f"/{name}/config").json()["root"].endswith(f"/docs/{name}")
             assert client.get(f"/{name}/health").json() == {"status": "ok"}
-            told = submit(client, f"{QUESTION} When is high tide at the old pier?", f"/{name}")
+            told = submit(client, f"{GRINDER} When is high tide at the old pier?", f"/{name}")
             assert known in told
             assert unknown not in told
 
@@ -580,8 +591,8 @@ def test_paths_of_several_libraries_stay_closed(both: str) -> None:
         assert client.post("/handbook/gradio_api/queue/join", content=b"x" * 1_000_001).status_code == 413
 
 
-def test_the_sites_of_several_libraries_know_each_other(library: Library, second: Library, users: Path) -> None:
-    app = build_app({"one": library, "two": second}, settings=Settings(users=users))
+def test_the_sites_of_several_libraries_know_each_other(handbook: Library, second: Library, users: Path) -> None:
+    app = build_app({"one": handbook, "two": second}, settings=Settings(users=users))
     expected = (("one", "one", "../one/"), ("two", "two", "../two/"))
     assert [(site.name, site.libraries, site.logout) for site in app.state.sites] == [
         ("one", expected, "../logout"),
@@ -590,7 +601,7 @@ def test_the_sites_of_several_libraries_know_each_other(library: Library, second
 
 
 def test_one_named_library_is_where_everybody_goes(second: Library, users: Path) -> None:
-    with running({"sea": second}, Settings(users=users)) as address, visitor(address) as client:
+    with serving({"sea": second}, Settings(users=users)) as address, visitor(address) as client:
         assert client.get("/sea/", headers=BROWSER).headers["location"] == "/login?next=/sea/"
         assert client.get("/sea/config").status_code == 401
         assert log_in(client, next="/sea/").headers["location"] == "/sea/"
@@ -607,9 +618,9 @@ def test_names_that_cannot_be(second: Library, name: str) -> None:
 # Counters and logs
 
 
-def test_metrics(library: Library) -> None:
-    with running(library, Settings(), proxied=True) as address, visitor(address) as client:
-        submit(client, QUESTION)
+def test_metrics(handbook: Library) -> None:
+    with serving(handbook, Settings(), proxied=True) as address, visitor(address) as client:
+        submit(client, GRINDER)
         client.get("/evaluations/" + "x" * 24)
         client.get("/evaluations/" + "y" * 24)
         client.get("/no-such-page")
@@ -623,48 +634,48 @@ def test_metrics(library: Library) -> None:
         assert samples["refdesk_requests_total", "/evaluations/{run}", "404"] == 2
         assert samples["refdesk_requests_total", "/gradio_api/queue/join", "200"] == 1
         assert samples["refdesk_requests_total", "other", "404"] == 1
-        assert samples["refdesk_documents", None, None] == len(library)
-        assert samples["refdesk_passages", None, None] == library.status().passages
+        assert samples["refdesk_documents", None, None] == len(handbook)
+        assert samples["refdesk_passages", None, None] == handbook.status().passages
         assert samples["refdesk_library_bytes", None, None] > 10_000
         assert samples["refdesk_uploads", None, None] >= 0
         assert "no-such-page" not in text
         assert "BREW" not in text
 
 
-def test_a_question_is_timed_whatever_becomes_of_it(library: Library) -> None:
-    site = Site(library, Settings(), Evaluations(library))
-    with site.asking(QUESTION):
+def test_a_question_is_timed_whatever_becomes_of_it(handbook: Library) -> None:
+    site = Site(handbook, Settings(), Evaluations(handbook))
+    with site.asking(GRINDER):
         assert b'in_flight{library=""} 1.0' in site.watch.metrics.text()
-    with pytest.raises(ZeroDivisionError), site.asking(QUESTION):
+    with pytest.raises(ZeroDivisionError), site.asking(GRINDER):
         raise ZeroDivisionError
     text = site.watch.metrics.text()
     assert b'refdesk_question_seconds_count{library=""} 2.0' in text
     assert b'in_flight{library=""} 0.0' in text
 
 
-def test_metrics_are_for_this_machine_and_users(library: Library, users: Path) -> None:
+def test_metrics_are_for_this_machine_and_users(handbook: Library, users: Path) -> None:
     afar = {"x-forwarded-for": "192.0.2.1"}
-    with running(library, Settings(users=users), proxied=True) as address, visitor(address) as client:
+    with serving(handbook, Settings(users=users), proxied=True) as address, visitor(address) as client:
         assert client.get("/metrics").status_code == 200
         assert client.get("/metrics", headers={"host": "127.0.0.1:9"}).status_code == 200
         assert client.get("/metrics", headers=afar).status_code == 403
         assert client.get("/metrics", headers=afar, auth=ANNA).status_code == 200
     # A proxy on this machine that nobody believes: what it passes on is not this machine's all the same.
-    with running(library, Settings(trusted_hosts=("example.org",))) as address, visitor(address) as client:
+    with serving(handbook, Settings(trusted_hosts=("example.org",))) as address, visitor(address) as client:
         for headers in (afar, {"forwarded": "for=192.0.2.1"}, {"host": "example.org"}):
             assert client.get("/metrics", headers=headers).status_code == 403
-    with running(library, Settings(metrics_open=True), proxied=True) as address, visitor(address) as client:
+    with serving(handbook, Settings(metrics_open=True), proxied=True) as address, visitor(address) as client:
         assert client.get("/metrics", headers=afar).status_code == 200
 
 
-def test_logs_have_no_text_unless_asked_for(library: Library, users: Path, tmp_path: Path) -> None:
+def test_logs_have_no_text_unless_asked_for(handbook: Library, users: Path, tmp_path: Path) -> None:
     for number, log_text in enumerate((False, True)):
         log = tmp_path / f"log{number}"
         settings = Settings(log=log, log_text=log_text, users=users)
-        with running(library, settings) as address, visitor(address) as client:
+        with serving(handbook, settings) as address, visitor(address) as client:
             assert len(client.get("/config").headers["x-request-id"]) == 16
             log_in(client)
-            submit(client, QUESTION)
+            submit(client, GRINDER)
             answered = client.get("/health", params={"q": "secret plans"})
             build = client.get("/none/secret-plans")
             assert build.status_code == 404
@@ -687,8 +698,8 @@ def test_logs_have_no_text_unless_asked_for(library: Library, users: Path, tmp_p
         assert ANNA[1] not in text
 
 
-def test_visitors_stand_in_logs_without_their_numbers(library: Library, tmp_path: Path) -> None:
-    with running(library, Settings(log=tmp_path / "log")) as address, visitor(address) as client:
+def test_visitors_stand_in_logs_without_their_numbers(handbook: Library, tmp_path: Path) -> None:
+    with serving(handbook, Settings(log=tmp_path / "log")) as address, visitor(address) as client:
         client.get("/")
         client.get("/config")
         number = client.cookies["refdesk-visitor"]
@@ -698,10 +709,10 @@ def test_visitors_stand_in_logs_without_their_numbers(library: Library, tmp_path
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(
-    library: Library, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    handbook: Library, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     log = tmp_path / "folder" / "log"
-    with running(library, Settings(log=log)) as address, visitor(address) as client:
+    with serving(handbook, Settings(log=log)) as address, visitor(address) as client:
         assert client.get("/health").status_code == 200
         until = time.monotonic() + 5
         while "refdesk_log_lines_dropped 0.0" in client.get("/metrics").text and time.monotonic() < until:
@@ -718,7 +729,7 @@ def test_health_says_when_a_library_cannot_be_read(tmp_path: Path, encoder: Enco
     (tmp_path / "a.txt").write_text("The lighthouse is red.\n")
     with Library.create(tmp_path / "library", encoder=encoder) as library:
         library.sync([tmp_path / "a.txt"])
-        with running(library, Settings(read_only=True)) as address, visitor(address) as client:
+        with serving(library, Settings(read_only=True)) as address, visitor(address) as client:
             assert client.get("/health").status_code == 200
             library.store.connection.execute("ALTER TABLE meta RENAME TO other")
             failed = client.get("/health")
@@ -731,22 +742,8 @@ def test_health_says_when_a_library_cannot_be_read(tmp_path: Path, encoder: Enco
 # The command
 
 
-@contextmanager
-def command(*arguments: object, env: Mapping[str, str] | None = None) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """`refdesk serve` in a process of its own, with its address."""
-    app = Path(__file__).parent.parent / "app.py"
-    line = [sys.executable, str(app), *map(str, arguments), "--port", "0", "--no-browser"]
-    environment = {**os.environ, **(env or {})}
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as run:
-        assert run.stderr is not None
-        try:
-            yield run, run.stderr.readline().split()[3]
-        finally:
-            run.kill()
-
-
-def test_a_signal_ends_it_when_the_answers_are_told(library: Library, second: Library, tmp_path: Path) -> None:
-    names = ("--library", f"one={library.path}", "--library", f"two={second.path}")
+def test_a_signal_ends_it_when_the_answers_are_told(handbook: Library, second: Library, tmp_path: Path) -> None:
+    names = ("--library", f"one={handbook.path}", "--library", f"two={second.path}")
     log = tmp_path / "log"
     with command(*names, "--log", log, "--rate", 5, env={"TMPDIR": str(tmp_path)}) as (run, address):
         told: list[str] = []
@@ -757,7 +754,7 @@ def test_a_signal_ends_it_when_the_answers_are_told(library: Library, second: Li
 
             def ask() -> None:
                 with visitor(address) as other:
-                    told.append(submit(other, QUESTION, "/one", answering))
+                    told.append(submit(other, GRINDER, "/one", answering))
 
             asking = threading.Thread(target=ask)
             asking.start()
@@ -776,7 +773,7 @@ def test_a_signal_ends_it_when_the_answers_are_told(library: Library, second: Li
 
 
 def test_options_reach_the_server(
-    library: Library, second: Library, users: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    handbook: Library, second: Library, users: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import app
 
@@ -786,9 +783,9 @@ def test_options_reach_the_server(
         "--host 0.0.0.0 --port 1 --no-browser --root-path /docs --trusted-host a --trusted-host b --read-only "
         f"--originals --max-upload 1.5MB --disk 2GB --rate 7 --metrics-open --log - --log-text --users {users}"
     )
-    assert app.main(["serve", "--library", str(library.path), *options.split()]) == 0
+    assert app.main(["serve", "--library", str(handbook.path), *options.split()]) == 0
     one, how = shown[0]
-    assert one.path == library.path
+    assert one.path == handbook.path
     assert (how["host"], how["port"], how["open_browser"]) == ("0.0.0.0", 1, False)
     assert how["settings"] == Settings(
         root_path="/docs",
@@ -803,15 +800,15 @@ def test_options_reach_the_server(
         log_text=True,
         users=users,
     )
-    assert app.main(["serve", "--library", f"one={library.path}", "--library", f"two={second.path}"]) == 0
+    assert app.main(["serve", "--library", f"one={handbook.path}", "--library", f"two={second.path}"]) == 0
     several, how = shown[1]
-    assert {name: one.path for name, one in several.items()} == {"one": library.path, "two": second.path}
+    assert {name: one.path for name, one in several.items()} == {"one": handbook.path, "two": second.path}
     assert several["one"].encoder is several["two"].encoder
     assert how["settings"] == Settings()
     wrong: dict[tuple[str, ...], str] = {
-        ("--library", f"one={library.path}", "--library", str(second.path)): "expected NAME=DIR, such as handbook=",
-        ("--library", f"one={library.path}", "--library", f"one={second.path}"): "two libraries are named 'one'",
-        ("--library", f"one={library.path}", str(users.parent)): "paths belong to one library",
+        ("--library", f"one={handbook.path}", "--library", str(second.path)): "expected NAME=DIR, such as handbook=",
+        ("--library", f"one={handbook.path}", "--library", f"one={second.path}"): "two libraries are named 'one'",
+        ("--library", f"one={handbook.path}", str(users.parent)): "paths belong to one library",
         ("--read-only", str(users.parent)): "--read-only writes nothing",
     }
     for arguments, said in wrong.items():
@@ -829,8 +826,7 @@ def run_users(path: Path, *arguments: str, typed: str = "") -> tuple[int, str, s
     """`refdesk users` in a process of its own, with a password on its standard input."""
     code = "import sys, app; sys.exit(app.main())"
     line = [sys.executable, "-c", code, "users", str(path), *arguments]
-    root = Path(__file__).parent.parent
-    done = subprocess.run(line, input=typed, capture_output=True, text=True, cwd=root, timeout=60, check=False)
+    done = subprocess.run(line, input=typed, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
     return done.returncode, done.stdout, done.stderr
 
 

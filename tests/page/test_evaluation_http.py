@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from browser import make_library, serving
+from browser import command, visitor
 
-from embeddings import Encoder
 from qa import Library, QAError
 from qa.page import evaluation, evaluations
 from qa.page.evaluation_routes import LONGEST_QUESTIONS, body, routes
@@ -30,18 +26,6 @@ FILES = ("report.html", "summary.json", "questions.jsonl", "run.trec")
 QUESTIONS = b"question,answers,sources\nHow long is the warranty of the grinder?,36 months,handbook.md\n"
 MANY = b"question\n" + b"".join(b"Which warden keeps locker key %d?\n" % n for n in range(5_000))
 UNKNOWN = "x" * 24
-
-
-@pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
-    with make_library(tmp_path_factory.getbasetemp() / "page", encoder) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def client(library: Library) -> Iterator[httpx.Client]:
-    with serving(library) as address, httpx.Client(base_url=address, timeout=20) as made:
-        yield made
 
 
 def start(client: httpx.Client, content: bytes = QUESTIONS, name: str = "questions.csv") -> dict[str, Any]:
@@ -209,7 +193,7 @@ def test_lengths(client: httpx.Client) -> None:
     assert client.request("DELETE", f"/evaluations/{UNKNOWN}", content=b"x" * 1_000_001).status_code == 413
 
 
-def test_an_upload_that_breaks_off_is_nobodys_mistake(library: Library) -> None:
+def test_an_upload_that_breaks_off_is_nobodys_mistake(handbook: Library) -> None:
     from starlette.applications import Starlette
 
     async def receive() -> dict[str, Any]:
@@ -224,7 +208,7 @@ def test_an_upload_that_breaks_off_is_nobodys_mistake(library: Library) -> None:
     ]
     sent: list[MutableMapping[str, Any]] = []
     scope = {"type": "http", "method": "POST", "path": "/evaluations", "query_string": b"name=q.csv", "headers": []}
-    asyncio.run(Starlette(routes=routes(Site(library, Settings(), Evaluations(library))))(scope, receive, send))
+    asyncio.run(Starlette(routes=routes(Site(handbook, Settings(), Evaluations(handbook))))(scope, receive, send))
     assert sent[0]["status"] == 408
 
 
@@ -241,14 +225,14 @@ def test_a_body_that_is_longer_than_it_says_is_not_read_on() -> None:
     assert sum(taken) == 21
 
 
-def test_a_bug_is_told_to_the_terminal_alone(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bug_is_told_to_the_terminal_alone(handbook: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the secret of the house")
 
     told: list[object] = []
     monkeypatch.setattr("qa.evaluation.evaluate", broken)
     monkeypatch.setattr(threading, "excepthook", lambda args: told.append(args.exc_value))
-    held = Evaluations(library)
+    held = Evaluations(handbook)
     run = held.start("q.csv", QUESTIONS)
     assert held.thread is not None
     held.thread.join(20)
@@ -259,8 +243,8 @@ def test_a_bug_is_told_to_the_terminal_alone(library: Library, monkeypatch: pyte
     held.close()
 
 
-def test_closing_stops_and_deletes(library: Library) -> None:
-    held = Evaluations(library)
+def test_closing_stops_and_deletes(handbook: Library) -> None:
+    held = Evaluations(handbook)
     run = held.start("q.csv", MANY)
     while not run.done:
         time.sleep(0.02)
@@ -278,13 +262,9 @@ def test_closing_stops_and_deletes(library: Library) -> None:
         held.start("q.csv", QUESTIONS)
 
 
-def test_ctrl_c_ends_a_running_evaluation_quietly(library: Library, tmp_path: Path) -> None:
-    app = Path(__file__).parent.parent / "app.py"
-    command = [sys.executable, str(app), "--library", str(library.path), "--port", "0", "--no-browser"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as run:
-        assert run.stderr is not None
-        with httpx.Client(base_url=run.stderr.readline().split()[3], timeout=20) as client:
+def test_ctrl_c_ends_a_running_evaluation_quietly(handbook: Library, tmp_path: Path) -> None:
+    with command("--library", handbook.path, env={"TMPDIR": str(tmp_path)}) as (run, address):
+        with visitor(address) as client:
             started = start(client, MANY)
             until = time.monotonic() + 60
             while not client.get(f"/evaluations/{started['id']}").json()["done"] and time.monotonic() < until:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from browser import HANDBOOK, HOSTILE, HOSTILE_NAME, serving
+from browser import HANDBOOK, HOSTILE, HOSTILE_NAME, command, serving, visitor
 from files_for_tests import zip_with
 
 from embeddings import Encoder
@@ -32,7 +31,7 @@ LARGEST = 1_000_000
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
+def handbook(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Iterator[Library]:
     """A library of its own for these tests, with two files that were indexed from a folder."""
     folder = tmp_path_factory.mktemp("documents")
     (folder / "files" / "staff").mkdir(parents=True)
@@ -44,15 +43,15 @@ def library(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Itera
 
 
 @pytest.fixture(scope="module")
-def client(library: Library) -> Iterator[httpx.Client]:
-    with serving(library, Settings(max_upload=LARGEST)) as address, httpx.Client(base_url=address, timeout=20) as made:
+def client(handbook: Library) -> Iterator[httpx.Client]:
+    with serving(handbook, Settings(max_upload=LARGEST)) as address, visitor(address) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def reading(library: Library) -> Iterator[httpx.Client]:
+def reading(handbook: Library) -> Iterator[httpx.Client]:
     """A visitor of a server that changes nothing."""
-    with serving(library, Settings(read_only=True)) as address, httpx.Client(base_url=address, timeout=20) as made:
+    with serving(handbook, Settings(read_only=True)) as address, visitor(address) as made:
         yield made
 
 
@@ -84,10 +83,10 @@ def sources(client: httpx.Client, **query: object) -> list[str]:
     return [one["source"] for one in listed(client, **query)["documents"]]
 
 
-def test_from_upload_to_removal(client: httpx.Client, library: Library) -> None:
+def test_from_upload_to_removal(client: httpx.Client, handbook: Library) -> None:
     job = upload(client, "zebra.md", "# Zebra permits\n\nThe zebra permit costs 40 coins.\n")
     assert [(file["name"], file["state"], file["passages"]) for file in job["files"]] == [("zebra.md", "indexed", 1)]
-    assert library.ask("What does the zebra permit cost?").found
+    assert handbook.ask("What does the zebra permit cost?").found
     one = row(client, "zebra.md")
     assert (one["title"], one["kind"], one["state"], one["uploaded"]) == ("Zebra permits", "markdown", "indexed", True)
     assert (one["passages"], one["pages"], one["reason"], one["warnings"]) == (1, None, None, [])
@@ -95,11 +94,11 @@ def test_from_upload_to_removal(client: httpx.Client, library: Library) -> None:
     assert (renamed.status_code, renamed.json()) == (200, {"source": "quagga.md"})
     gone = client.delete("/api/documents", params={"source": "quagga.md"})
     assert gone.json() == {"removed": ["quagga.md"], "deleted": 1, "note": ""}
-    assert not library.ask("zebra permit").found
-    assert not (library.upload_folder / "quagga.md").exists()
+    assert not handbook.ask("zebra permit").found
+    assert not (handbook.upload_folder / "quagga.md").exists()
 
 
-def test_a_file_of_a_folder_comes_back_and_that_is_said(client: httpx.Client, library: Library) -> None:
+def test_a_file_of_a_folder_comes_back_and_that_is_said(client: httpx.Client, handbook: Library) -> None:
     one = row(client, "staff/handbook.md")
     assert not one["uploaded"]
     refused = client.patch("/api/documents", params={"id": one["id"]}, json={"name": "other.md"})
@@ -107,9 +106,9 @@ def test_a_file_of_a_folder_comes_back_and_that_is_said(client: httpx.Client, li
     assert "rename it there" in refused.json()["error"]
     gone = client.delete("/api/documents", params={"id": one["id"]}).json()
     assert gone["note"] == "The next `refdesk index` of its folder brings it back."
-    file = library.path.parent / "files" / "staff" / "handbook.md"
+    file = handbook.path.parent / "files" / "staff" / "handbook.md"
     assert file.exists()
-    library.sync([file.parent.parent])
+    handbook.sync([file.parent.parent])
     assert row(client, "staff/handbook.md")["id"] == one["id"]
 
 
@@ -162,8 +161,8 @@ def test_a_job_holds_several_files_and_says_what_went_wrong(client: httpx.Client
     assert client.delete("/api/documents?source=bad.pdf&source=good.txt").json()["deleted"] == 2
 
 
-def test_indexing_again(client: httpx.Client, library: Library) -> None:
-    file = library.path.parent / "files" / "broken.pdf"
+def test_indexing_again(client: httpx.Client, handbook: Library) -> None:
+    file = handbook.path.parent / "files" / "broken.pdf"
     started = client.post("/api/documents/reindex", params={"source": "broken.pdf"})
     assert started.status_code == 201
     job = started.json()
@@ -175,8 +174,8 @@ def test_indexing_again(client: httpx.Client, library: Library) -> None:
     assert str(file.parent) not in json.dumps(job)
 
 
-def test_stopping_a_job(client: httpx.Client, library: Library) -> None:
-    with library.writing():  # so that all of it waits
+def test_stopping_a_job(client: httpx.Client, handbook: Library) -> None:
+    with handbook.writing():  # so that all of it waits
         job = client.post("/api/documents", params={"name": "a.txt"}, content="Waiting words.").json()
         assert client.get("/api/documents").status_code == 200  # the page goes on
         answered = client.delete(f"/api/jobs/{job['id']}")
@@ -214,10 +213,10 @@ def test_the_same_source_in_two_folders_needs_an_id(client: httpx.Client) -> Non
     "name",
     [HOSTILE_NAME, "../../../evil.txt", "/etc/evil.txt", "a\x00b.txt", "\u202e" * 99 + "x.txt", "я" * 900 + ".txt"],
 )
-def test_hostile_names_are_only_names(client: httpx.Client, library: Library, name: str) -> None:
+def test_hostile_names_are_only_names(client: httpx.Client, handbook: Library, name: str) -> None:
     job = upload(client, name, HOSTILE)
     assert [file["state"] for file in job["files"]] == ["indexed"]
-    assert not list(library.path.parent.glob("*evil*"))
+    assert not list(handbook.path.parent.glob("*evil*"))
     assert not Path("/etc/evil.txt").exists()
     (one,) = listed(client, state="uploaded")["documents"]
     for text in (one["path"], one["name"], one["title"], job["files"][0]["name"]):
@@ -226,11 +225,11 @@ def test_hostile_names_are_only_names(client: httpx.Client, library: Library, na
 
 
 @pytest.mark.parametrize("name", ["", "x", "x.exe", "..", "x.tar.gz"])
-def test_what_is_not_read_is_refused(client: httpx.Client, library: Library, name: str) -> None:
+def test_what_is_not_read_is_refused(client: httpx.Client, handbook: Library, name: str) -> None:
     response = client.post("/api/documents", params={"name": name}, content=b"x")
     assert response.status_code == 400
     assert re.search("^(Expected one of .docx, .+ or .zip, came|The file has no name)", response.json()["error"])
-    assert not [path for path in library.upload_folder.rglob("*") if path.is_file()]
+    assert not [path for path in handbook.upload_folder.rglob("*") if path.is_file()]
 
 
 def test_a_zip_that_leads_out_is_refused(client: httpx.Client) -> None:
@@ -303,36 +302,55 @@ def test_other_sites_can_do_nothing(client: httpx.Client, headers: dict[str, str
     assert listed(client)["all"] == 2
 
 
-def test_a_read_only_server_changes_nothing(reading: httpx.Client, library: Library) -> None:
+def test_a_read_only_server_changes_nothing(reading: httpx.Client, handbook: Library) -> None:
     assert listed(reading)["read_only"] is True
     for method in ("POST", "PATCH", "DELETE"):
         response = reading.request(method, "/api/documents?name=a.txt&source=broken.pdf", content=b"x")
         assert (response.status_code, response.json()["error"]) == (403, "This server is read-only.")
     assert reading.post("/api/documents/reindex?source=broken.pdf", content=b"").status_code == 403
     assert reading.delete(f"/api/jobs/{UNKNOWN}").status_code == 403
-    assert len(library.documents()) == 2
+    assert len(handbook.documents()) == 2
 
 
-def test_lengths(client: httpx.Client, library: Library) -> None:
+def test_a_read_only_server_leaves_what_waits(tmp_path: Path, encoder: Encoder) -> None:
+    with Library.create(tmp_path / "library", encoder=encoder) as library:
+        library.upload_folder.mkdir()
+        partial = library.upload_folder / ".incoming-0"  # a writing server deletes it, since it is from a dead one
+        partial.touch()
+        os.utime(partial, (0, 0))
+        with serving(library, Settings(read_only=True)):
+            assert partial.exists()
+        with serving(library):
+            assert not partial.exists()
+
+
+def test_lengths(client: httpx.Client, handbook: Library) -> None:
     post = "/api/documents?name=a.txt"
     long = client.post(post, content=b"x" * (LARGEST + 1))
     assert (long.status_code, long.json()["error"]) == (413, "The request is too long.")
-    assert client.post(post, content=iter([b"x"])).status_code == 411
+    for method in ("POST", "DELETE"):
+        assert client.request(method, "/api/documents?name=a.txt", content=iter([b"x"])).status_code == 411
     assert client.post("/api/documents/reindex?source=a", content=b"x" * 1_000_001).status_code == 413
-    assert not [path for path in library.upload_folder.rglob("*") if path.is_file()]
+    assert not [path for path in handbook.upload_folder.rglob("*") if path.is_file()]
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(client: httpx.Client, library: Library) -> None:
+def test_an_upload_that_the_library_has_no_room_for(handbook: Library) -> None:
+    with serving(handbook, Settings(disk=1_000)) as address, visitor(address) as client:
+        refused = client.post("/api/documents", params={"name": "a.txt"}, content="Words.")
+    assert (refused.status_code, "remove something first" in refused.json()["error"]) == (507, True)
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(client: httpx.Client, handbook: Library) -> None:
     with socket.create_connection((client.base_url.host, client.base_url.port or 80)) as sending:
         head = "POST /api/documents?name=half.txt HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 500000\r\n\r\n"
         sending.sendall(head.encode() + b"x" * 1_000)
         until = time.monotonic() + 10
-        while not list(library.upload_folder.glob(".incoming-*")) and time.monotonic() < until:
+        while not list(handbook.upload_folder.glob(".incoming-*")) and time.monotonic() < until:
             time.sleep(0.01)
-        assert list(library.upload_folder.glob(".incoming-*"))
-    while list(library.upload_folder.iterdir()) and time.monotonic() < until:
+        assert list(handbook.upload_folder.glob(".incoming-*"))
+    while list(handbook.upload_folder.iterdir()) and time.monotonic() < until:
         time.sleep(0.01)
-    assert list(library.upload_folder.iterdir()) == []
+    assert list(handbook.upload_folder.iterdir()) == []
 
 
 def sending(client: httpx.Client, visitor: str) -> socket.socket:
@@ -351,7 +369,7 @@ def parts_of_uploads(library: Library, expected: int) -> list[Path]:
     return found
 
 
-def test_an_upload_that_trickles_ends(client: httpx.Client, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_that_trickles_ends(client: httpx.Client, handbook: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(document_routes, "GRACE_SECONDS", 1)
     with sending(client, "t" * 24) as slow:
         slow.settimeout(0.1)
@@ -363,21 +381,21 @@ def test_an_upload_that_trickles_ends(client: httpx.Client, library: Library, mo
             except TimeoutError:
                 continue
         assert answered.startswith(b"HTTP/1.1 408")
-    assert parts_of_uploads(library, 0) == []
+    assert parts_of_uploads(handbook, 0) == []
 
 
-def test_one_visitors_slow_uploads_do_not_keep_out_another(client: httpx.Client, library: Library) -> None:
+def test_one_visitors_slow_uploads_do_not_keep_out_another(client: httpx.Client, handbook: Library) -> None:
     with ExitStack() as slow:
         for _ in range(document_routes.UPLOADS_AT_ONCE):
             slow.enter_context(sending(client, "s" * 24))
-        assert len(parts_of_uploads(library, document_routes.UPLOADS_OF_ONE)) == document_routes.UPLOADS_OF_ONE
+        assert len(parts_of_uploads(handbook, document_routes.UPLOADS_OF_ONE)) == document_routes.UPLOADS_OF_ONE
         assert upload(client, "quick.txt", "Quick words.")["state"] == "done"
-    assert parts_of_uploads(library, 0) == []
+    assert parts_of_uploads(handbook, 0) == []
     assert client.delete("/api/documents", params={"source": "quick.txt"}).status_code == 200
 
 
 @pytest.mark.parametrize("method", ["DELETE", "PATCH"])
-def test_changes_that_wait_leave_the_page_its_threads(client: httpx.Client, library: Library, method: str) -> None:
+def test_changes_that_wait_leave_the_page_its_threads(client: httpx.Client, handbook: Library, method: str) -> None:
     upload(client, "one.txt", "One word.")
 
     def change(_: int) -> int:
@@ -385,7 +403,7 @@ def test_changes_that_wait_leave_the_page_its_threads(client: httpx.Client, libr
         return client.request(method, "/api/documents", params={"source": "one.txt"}, content=body).status_code
 
     with ThreadPoolExecutor(50) as many:
-        with library.writing():
+        with handbook.writing():
             changes = [many.submit(change, number) for number in range(50)]
             time.sleep(1)  # all of them have come, and wait
             assert client.get("/health", timeout=5).status_code == 200
@@ -398,13 +416,13 @@ def test_changes_that_wait_leave_the_page_its_threads(client: httpx.Client, libr
         client.delete("/api/documents", params={"source": source})
 
 
-def test_the_page_answers_while_files_are_indexed(client: httpx.Client, library: Library) -> None:
+def test_the_page_answers_while_files_are_indexed(client: httpx.Client, handbook: Library) -> None:
     text = "".join(f"The warden of room {n} keeps key {n * 7}. " for n in range(6_000))
     job = client.post("/api/documents", params={"name": "long.txt"}, content=text).json()
     began = time.monotonic()
     assert client.get("/health").status_code == 200
     assert listed(client)["total"] >= 2
-    assert library.ask("How many days of annual leave?").found
+    assert handbook.ask("How many days of annual leave?").found
     assert time.monotonic() - began < 10
     client.delete(f"/api/jobs/{job['id']}")
     upload(client, "long.txt", text)
@@ -413,12 +431,9 @@ def test_the_page_answers_while_files_are_indexed(client: httpx.Client, library:
 
 def test_ctrl_c_ends_quietly_and_the_next_server_goes_on(tmp_path: Path, encoder: Encoder) -> None:
     Library.create(tmp_path / "library", encoder=encoder).close()
-    app = Path(__file__).parent.parent / "app.py"
-    command = [sys.executable, str(app), "--library", str(tmp_path / "library"), "--port", "0", "--no-browser"]
     text = "".join(f"The warden of room {n} keeps key {n * 7}. " for n in range(3_000))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
-        assert run.stderr is not None
-        with httpx.Client(base_url=run.stderr.readline().split()[3], timeout=20) as client:
+    with command("--library", tmp_path / "library") as (run, address):
+        with visitor(address) as client:
             job = client.post("/api/documents", params={"name": "long.txt"}, content=text).json()
             until = time.monotonic() + 60
             while job["stage"] != "encoding" and job["state"] == "running" and time.monotonic() < until:
@@ -430,7 +445,7 @@ def test_ctrl_c_ends_quietly_and_the_next_server_goes_on(tmp_path: Path, encoder
     assert (run.returncode, out, errors) == (0, "", "")
     with Library.open(tmp_path / "library", encoder=encoder) as library:
         assert library.documents() == []
-        with serving(library) as address, httpx.Client(base_url=address, timeout=20) as client:
+        with serving(library) as address, visitor(address) as client:
             until = time.monotonic() + 60
             while not listed(client)["documents"] and time.monotonic() < until:
                 time.sleep(0.05)
