@@ -82,13 +82,79 @@ def test_rows_without_names_above_are_as_they_are(tmp_path: Path, rows: list[lis
     assert reading.text == "S\n\n" + "\n".join(" | ".join(str(cell) for cell in row) for row in rows)
 
 
-def test_values_are_shown_as_sheets_show_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rows", "last"),
+    [
+        (  # below titles, with an empty row between or not
+            [["Sales per shop"], [], ["2025"], ["Shop", "City", "Sales EUR"], ["Shop 7", "Bergen", 10007]],
+            "Shop: Shop 7 | City: Bergen | Sales EUR: 10007",
+        ),
+        ([["Metric", 2023, 2024], ["Parcels", 3.5, 3.8]], "Metric: Parcels | 2023: 3.5 | 2024: 3.8"),
+        ([["Name", "Role", "Phone"], ["Bob", "Clerk", "040-12"]], "Name: Bob | Role: Clerk | Phone: 040-12"),
+        (  # the same table goes on below an empty row
+            [["Part", "Days", "Made in"], ["Winch", 14, "Oslo"], [], ["Crane", 21, "Bergen"]],
+            "Part: Crane | Days: 21 | Made in: Bergen",
+        ),
+        (  # and another one does not
+            [["Part", "Days", "Made in"], ["Winch", 14, "Oslo"], [], ["Ada", "Bo", "Kim", "Lea"]],
+            "Ada | Bo | Kim | Lea",
+        ),
+        ([["Company", "Acme"], ["Founded", 1999], ["Staff", 200]], "Staff | 200"),  # no table of two columns
+        ([["Bob", 1999, 2001], ["Eve", 1998, 2004]], "Eve | 1998 | 2004"),
+    ],
+)
+def test_where_names_of_columns_are(tmp_path: Path, rows: list[list[Any]], last: str) -> None:
+    assert read(saved(tmp_path / "a.xlsx", S=rows), "xlsx").text.splitlines()[-1] == last
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "shown"),
+    [
+        (0.127272727, "0.0%", "12.7%"),
+        (0.07, "0%", "7%"),
+        (-0.0178, '0.00%;[Red]"minus "0.00%', "-1.78%"),
+        (3100000, "#,##0", "3,100,000"),
+        (12345.678, '#,##0.00 "€"', "12,345.68 €"),
+        (12345.678, "[$€-407] #,##0.00", "€ 12,345.68"),
+        (1.5, "0.0##", "1.5"),
+        (-0.001, "0.00", "0.00"),
+        (12345.678, "General", "12345.678"),
+        (12345.678, "0.00E+00", "12345.678"),
+        (12345678, "#,##0,", "12345678"),
+        (0.25, "# ?/?", "0.25"),
+        (1e21, "General", "1e+21"),
+        (0.1 + 0.2, "General", "0.3"),
+        (True, "General", "TRUE"),
+        (datetime.date(2024, 2, 29), "dd/mm/yyyy", "2024-02-29"),
+        (datetime.time(9, 5), "hh:mm", "09:05:00"),
+        ("00123", "@", "00123"),
+    ],
+)
+def test_values_are_shown_as_sheets_show_them(tmp_path: Path, value: object, code: str, shown: str) -> None:
     book = Workbook()
-    sheet = book.active
-    sheet.append([1e21, 0.1 + 0.2, True, datetime.date(2024, 2, 29), datetime.time(9, 5), 0.07])
-    sheet["F1"].number_format = "0.0%"
+    book.active["A1"] = value
+    book.active["A1"].number_format = code
     book.save(tmp_path / "a.xlsx")
-    assert read(tmp_path / "a.xlsx", "xlsx").text.endswith("\n1e+21 | 0.3 | TRUE | 2024-02-29 | 09:05:00 | 7%")
+    assert read(tmp_path / "a.xlsx", "xlsx").text == f"Sheet\n\n{shown}"
+
+
+def test_formulas_without_a_value_are_told(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.xlsx", S=[["Total", "=1+1"], ["Mean", "=2/2"]])
+    reading = read(path, "xlsx")
+    assert reading.text == "S\n\nTotal\nMean"
+    assert reading.warnings == ("2 formulas have no value in it: open it in a spreadsheet program, and save it again",)
+    with pytest.raises(ReadError, match="1 formula has no value in it"):
+        read(saved(tmp_path / "b.xlsx", S=[["=1+1"]]), "xlsx")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    sheet = parts["xl/worksheets/sheet1.xml"]
+    parts["xl/worksheets/sheet1.xml"] = sheet.replace(b"<f>1+1</f><v />", b"<f>1+1</f><v>2</v>").replace(
+        b"<f>1+1</f><v></v>", b"<f>1+1</f><v>2</v>"
+    )
+    path.write_bytes(zip_with(parts))
+    reading = read(path, "xlsx")
+    assert reading.text == "S\n\nTotal | 2\nMean"
+    assert reading.warnings[0].startswith("1 formula has")
 
 
 def test_far_cells_hidden_sheets_and_many_rows(tmp_path: Path) -> None:
@@ -116,7 +182,7 @@ def test_far_cells_hidden_sheets_and_many_rows(tmp_path: Path) -> None:
 
 
 def test_what_a_file_says_of_its_size_is_not_believed(tmp_path: Path) -> None:
-    path = saved(tmp_path / "a.xlsx", S=[["Name", "Town"], *([n, f"Town {n}"] for n in range(50))])
+    path = saved(tmp_path / "a.xlsx", bold=True, S=[["Name", "Town"], *([n, f"Town {n}"] for n in range(50))])
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     sheet = parts["xl/worksheets/sheet1.xml"]
