@@ -147,6 +147,12 @@ def _pdf(page: Any) -> None:  # noqa: ANN401
     page.locator(".rd-picture").wait_for()
 
 
+def _enlarged(page: Any) -> None:  # noqa: ANN401
+    _pdf(page)
+    page.locator(".rd-picture").click()
+    page.wait_for_function("document.querySelector('dialog img').naturalWidth === 2000")
+
+
 def _follow_up(page: Any) -> None:  # noqa: ANN401
     ask(page, "What does the crane lift?")
     ask(page, FOLLOW_UP)
@@ -174,6 +180,13 @@ def _sources(page: Any) -> None:  # noqa: ANN401
 def _documents(page: Any) -> None:  # noqa: ANN401
     page.get_by_role("button", name="Documents", exact=True).click()
     page.wait_for_timeout(700)
+
+
+def _opened(page: Any) -> None:  # noqa: ANN401
+    _documents(page)
+    page.get_by_role("link", name="Harbour handbook").click()
+    page.locator(".rd-document").wait_for()
+    page.wait_for_timeout(300)
 
 
 def _upload(page: Any) -> None:  # noqa: ANN401
@@ -222,12 +235,14 @@ STATES = (
     State("sources", "The passages it was taken from, the quotes marked.", _sources),
     State("context", "One click opens the document around the words.", _context),
     State("pdf", "A PDF shows its real page, the words boxed.", _pdf),
+    State("enlarged", "A click, or Enter, enlarges it.", _enlarged),
     State("follow-up", "A follow-up says what was searched, and that can be changed.", _follow_up),
     State("nothing", "Nothing found is said; the nearest passages are there on request.", _nothing),
     State("edit", "A question can be changed in its place.", _edit),
     State("settings", "Ask again, with more passages or found otherwise.", _settings),
     State("filtered", "Only some documents are asked.", _filtered),
     State("documents", "The documents, with what became of each.", _documents),
+    State("opened", "A title opens the document at its beginning.", _opened),
     State("upload", "Files that were added: one that can be read, and one that cannot.", _upload),
     State("conversations", "Conversations are kept.", _menu),
     State("evaluation", "Question sets are evaluated in place.", _evaluation),

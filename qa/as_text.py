@@ -8,7 +8,8 @@ from collections.abc import Callable
 from qa.escape import plain as one_line
 from qa.types import Answer, Citation
 
-_MARKUP = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$&@:])")
+# What means something anywhere, at the beginning of a text (heading, list), and in what readers make links of.
+_MARKUP = re.compile(r"([\\`*_\[\]<>~$&@]|^[#+=-]|(?<=^\d)[.)]|(?<=^\d\d)[.)]|:(?=//)|(?<=\bwww)\.)")
 
 
 def plain(answer: Answer) -> str:

@@ -502,6 +502,8 @@ class Library:
     def open_citation(self, citation_id: str) -> Context:
         """The document of a citation, with its blocks and the cited span.
 
+        `f"{document_id}.0.0"` cites nothing and opens a document at its beginning.
+
         Raises:
             CitationError: the id is malformed, or its document is gone or has changed since.
         """
@@ -516,9 +518,10 @@ class Library:
             citation = answering.cite(self.store, row_id, start, end, document.text[start:end])
             return Context(citation, document, tuple(self.store.blocks(row_id)))
 
-    def documents(self) -> list[DocumentInfo]:
-        """All files that were indexed, failed ones too, by source."""
-        return self.store.document_infos()
+    def documents(self, first: int | None = None) -> list[DocumentInfo]:
+        """All files that were indexed, failed ones too, by source; or those of the `first` so many documents, and as
+        many failed ones."""
+        return self.store.document_infos(first)
 
     def document(self, document_id: str) -> Document:
         """A whole document by its id.
@@ -627,7 +630,7 @@ def _parsed(citation_id: str) -> tuple[str, int, int]:
     parts = citation_id.split(".")
     if len(parts) == 3 and len(parts[0]) == 16 and all(part.isascii() and part.isdigit() for part in parts[1:]):
         start, end = int(parts[1][:12]), int(parts[2][:12])
-        if start < end and set(parts[0]) <= set("0123456789abcdef"):
+        if (start < end or start == end == 0) and set(parts[0]) <= set("0123456789abcdef"):
             return parts[0], start, end
     raise CitationError("this is not a citation of this library")
 

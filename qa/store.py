@@ -36,6 +36,12 @@ _LONG_LOG = 100_000
 
 _ZONE = "CASE repeated WHEN 1 THEN 'repeated' ELSE zone END"
 _BLOCKS = f'SELECT kind, "start", "end", heading, page, {_ZONE}, "row" FROM blocks'
+_AMONG_FIRST = (
+    "WHERE f.document IN (SELECT document FROM files WHERE document IS NOT NULL "
+    "GROUP BY document ORDER BY MIN(source), MIN(root) LIMIT :first) "
+    "OR (f.root, f.source) IN (SELECT root, source FROM files WHERE document IS NULL "
+    "ORDER BY source, root LIMIT :first)"
+)
 
 Vectors = NDArray[np.float32]
 Halves = NDArray[np.float16]
@@ -513,12 +519,15 @@ class Store:
                 found.add(document)
         return found
 
-    def document_infos(self) -> list[DocumentInfo]:
-        """All files with what became of them, by source."""
+    def document_infos(self, first: int | None = None) -> list[DocumentInfo]:
+        """All files with what became of them, by source; or those of the `first` so many documents, and as many of
+        those that could not be read."""
         rows = self.connection.execute(
             "SELECT f.source, f.root, f.reason, f.kind, f.bytes, f.indexed_at, d.key, d.title, d.language, d.encoding, "
             "d.pages, d.warnings, (SELECT COUNT(*) FROM passages p WHERE p.document = d.id) "
-            "FROM files f LEFT JOIN documents d ON d.id = f.document ORDER BY f.source, f.root"
+            f"FROM files f LEFT JOIN documents d ON d.id = f.document {'' if first is None else _AMONG_FIRST} "
+            "ORDER BY f.source, f.root",
+            {} if first is None else {"first": first},
         )
         return [
             DocumentInfo(

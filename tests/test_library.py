@@ -436,7 +436,7 @@ def test_citation_ids_with_spans_that_do_not_fit(shelf: Library) -> None:
         f"0.{whole + 1}",
         f"{start}.{10**30}",
         f"{end}.{start}",
-        f"{start}.{start}",
+        f"{end}.{end}",  # of nothing, and not at the beginning
         "-1.3",
         "1.٣",
         "1e1.20",

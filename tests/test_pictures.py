@@ -481,6 +481,27 @@ def test_an_odd_name_is_told_safely(client: httpx.Client, lighthouse: Library) -
     assert "/" not in disposition("../../etc/passwd")
 
 
+def test_pictures_that_wait_leave_the_page_its_threads(
+    client: httpx.Client, lighthouse: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    citation, draw, turn = cited(lighthouse, "lighthouse.pdf", "lit in 1871"), Pictures.picture, threading.Event()
+
+    def slowly(pictures: Pictures, citation_id: str, width: int) -> Picture:
+        """A picture that comes when it may."""
+        turn.wait(30)
+        return draw(pictures, citation_id, width)
+
+    monkeypatch.setattr(Pictures, "picture", slowly)
+    with ThreadPoolExecutor(50) as many:
+        asked = [many.submit(client.get, f"/api/citations/{citation}/page.png") for _ in range(50)]
+        time.sleep(1)  # all of them have come, and wait
+        try:
+            assert client.get("/health", timeout=5).status_code == 200
+        finally:
+            turn.set()
+        assert {one.result().status_code for one in asked} == {200}
+
+
 def test_originals_are_given_out_only_where_allowed(lighthouse: Library) -> None:
     citation = cited(lighthouse, "lighthouse.pdf", "lit in 1871")
     with serving(lighthouse) as address:

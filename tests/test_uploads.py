@@ -99,10 +99,15 @@ def test_safe_names(name: str, safe: str) -> None:
     assert safe_name(safe) == safe
 
 
-@pytest.mark.parametrize("name", ["", "/", "..", "...", " . ", "a/", "x." + "y" * 30])
+@pytest.mark.parametrize("name", ["", "/", "..", "...", " . ", "a/"])
 def test_names_that_are_none(name: str) -> None:
-    with pytest.raises(QAError, match=r"give it one|shorten it"):
+    with pytest.raises(QAError, match="give it one"):
         safe_name(name)
+
+
+def test_a_suffix_that_is_too_long() -> None:
+    with pytest.raises(QAError, match="shorten it"):
+        safe_name("x." + "y" * 30)
 
 
 # One file
@@ -257,10 +262,11 @@ def test_a_bomb_is_not_unpacked(held: Uploads, monkeypatch: pytest.MonkeyPatch) 
     assert on_disk(held) == ["one/small.txt"]
 
 
-def test_an_archive_that_lies_about_a_size_gives_no_more_than_it_said(held: Uploads) -> None:
+@pytest.mark.parametrize("size", [1_000, 3_000_000])
+def test_an_archive_that_lies_about_a_size_gives_no_more_than_it_said(held: Uploads, size: int) -> None:
     data = bytearray(bomb(2))
     entry = data.rfind(b"PK\x01\x02")
-    struct.pack_into("<L", data, entry + 24, 1_000)  # the size in its list of contents
+    struct.pack_into("<L", data, entry + 24, size)  # the size in its list of contents
     job = add(held, "a.zip", bytes(data))
     assert outcomes(job) == {"bomb.txt": "failed"}
     assert "damaged in the archive" in (job.files[0].reason or "")

@@ -55,7 +55,11 @@ def write_report(
 
 def _around(summary: Mapping[str, Any], chosen: Chosen, comparisons: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     """The page before and after the data of its questions."""
-    style, script = (Path(__file__).with_name(f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    here = Path(__file__).parent
+    tokens, style, script = (
+        (here / name).read_text(encoding="utf-8") for name in ("../page/tokens.css", "report.css", "report.js")
+    )
+    style = tokens + style
     policy = (
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"

@@ -9,7 +9,6 @@ const chip = element.querySelector(".rd-chip");
 const KEPT = "refdesk-settings"; // what the next visit starts with
 const DRAFT = "refdesk-draft";
 const LAST = 2 ** 31; // a number above that of any exchange: nothing is replaced
-const ADDRESS = /^#\/c\/([\w-]+)(?:\/([\w-]+))?$/;
 let again = null; // the exchange that the settings are chosen for, if it is one
 
 const place = (shown) => ({ number: Number(shown.dataset.number), exchange: shown.dataset.exchange });
@@ -194,24 +193,33 @@ document.addEventListener("click", (event) => {
   if (act === "menu") toggleMenu();
 });
 
-// Conversations: which one is open, by its address too
+// Conversations: the one of the place is shown
 
 let open = ""; // the conversation in view
-let answered = ""; // its last exchange that is kept
-let wanted = null; // an exchange to scroll to, once its conversation is there
+let coming = null; // the one that was asked for and is not there yet
+let answered = ""; // the last exchange that is kept of the one in view
 
 refdesk.open = (conversation, exchange = "") => {
-  wanted = exchange || null;
-  refdesk.show("chat");
   toggleMenu(false);
-  if (conversation === open) return scrollToWanted();
-  trigger("open", { id: conversation });
-  refdesk.awaitResult();
+  refdesk.go({ view: "chat", conversation, exchange });
+  if (conversation === open) scrollTo(exchange);
 };
 
-function scrollToWanted() {
-  const found = wanted && document.querySelector(`.rd-exchange[data-exchange="${CSS.escape(wanted)}"]`);
-  wanted = null;
+function reach() {
+  const { conversation, exchange } = refdesk.place;
+  if (conversation === (coming ?? open)) return scrollTo(exchange);
+  coming = conversation;
+  call();
+}
+
+function call() {
+  if (coming) trigger("open", { id: coming });
+  else document.getElementById("rd-new").click();
+  refdesk.awaitResult();
+}
+
+function scrollTo(exchange) {
+  const found = exchange && document.querySelector(`.rd-exchange[data-exchange="${CSS.escape(exchange)}"]`);
   if (!found) return;
   found.scrollIntoView({ block: "start" });
   const heading = found.querySelector(".rd-question");
@@ -221,26 +229,34 @@ function scrollToWanted() {
 
 function look() {
   const conversation = log()?.dataset.conversation || "";
-  const kept = [...document.querySelectorAll("#rd-transcript .rd-exchange")].at(-1)?.dataset.exchange || "";
-  if (conversation !== open) {
+  const exchanges = [...document.querySelectorAll("#rd-transcript .rd-exchange")];
+  const kept = exchanges.at(-1)?.dataset.exchange || "";
+  const missing = coming && !exchanges.length && log()?.querySelector(".rd-notice");
+  if (exchanges.at(-1)?.getAttribute("aria-busy") === "true") coming = null; // what is asked now is asked here
+  if (conversation !== open || missing) {
     open = conversation;
-    history.replaceState(null, "", open ? `#/c/${open}` : location.pathname + location.search);
+    if (coming && open && coming !== open) call(); // while that one came, another was asked for
+    else settle();
     document.dispatchEvent(new CustomEvent("refdesk:conversation", { detail: { conversation: open } }));
-    if (wanted) requestAnimationFrame(scrollToWanted);
   }
   if (kept && kept !== answered)
     document.dispatchEvent(new CustomEvent("refdesk:answered", { detail: { conversation: open, exchange: kept } }));
   answered = kept;
 }
 
-new MutationObserver(look).observe(document.getElementById("rd-left"), { childList: true, subtree: true });
-
-function openAddress() {
-  const [, conversation, exchange] = location.hash.match(ADDRESS) || [];
-  if (conversation) refdesk.open(conversation, exchange);
+function settle() {
+  coming = null;
+  refdesk.name(open);
+  if (refdesk.place.exchange) requestAnimationFrame(() => scrollTo(refdesk.place.exchange));
 }
-addEventListener("hashchange", openAddress);
-setTimeout(openAddress); // after Gradio has mounted what the answer goes to
+
+new MutationObserver(look).observe(document.getElementById("rd-left"), { childList: true, subtree: true });
+document.addEventListener("refdesk:place", ({ detail: before }) => before.since === refdesk.place.since || reach());
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("#rd-new") || coming === "") return;
+  coming = open ? "" : null;
+  refdesk.go({ view: "chat", conversation: "" });
+});
 
 // What the library holds has changed
 

@@ -192,9 +192,11 @@ class Again:
 def opening(site: Site, *, suggest: bool = True) -> Opening:
     """The page before the first question, for the library as it is now; to `suggest` questions loads its encoder."""
     library = site.library
-    documents = library.documents()
+    size, documents = _size(library), library.documents(render.NAMES_SHOWN)
     suggested = suggestions(library) if suggest else ()
-    return Opening(render.brand(_size(library)), render.welcome(documents, suggested), render.shelf(documents))
+    return Opening(
+        render.brand(size), render.welcome(documents, suggested, total=size), render.shelf(documents, total=size)
+    )
 
 
 def fresh() -> Step:

@@ -22,14 +22,15 @@ def document(context: Context, sequence: int = 0, *, originals: bool = False) ->
     `sequence` tells the page which click this answers; with `originals` the file itself can be had.
     """
     citation = context.citation
+    focus, where = ("", place(citation)) if citation.quote else (' tabindex="-1"', name(citation.source))
     low, high = window(context)
     before = len(context.document.text[:low].strip())
     after = len(context.document.text[high:].strip())
     return (
         f'<article class="rd-document" data-sequence="{int(sequence)}" data-opened="{escape(citation.id)}" '
         f'aria-label="Document">{_head(_STEPS)}'
-        f'<div class="rd-about"><h2>{name(citation.title)}</h2>'
-        f'<p class="rd-place">{place(citation)}</p>{also(citation)}{_views(context, originals=originals)}</div>'
+        f'<div class="rd-about"><h2{focus}>{name(citation.title)}</h2>'
+        f'<p class="rd-place">{where}</p>{also(citation)}{_views(context, originals=originals)}</div>'
         f'<div class="rd-text">{_hidden(before)}{"".join(_blocks(context, low, high))}{_hidden(after)}</div></article>'
     )
 
@@ -72,6 +73,7 @@ def _views(context: Context, *, originals: bool) -> str:
         )
         parts.append(
             f'<span class="rd-views" data-picture="{reference}" role="group" aria-label="Show">{buttons}</span>'
+            '<button type="button" class="rd-link rd-enlarge" data-enlarge>Enlarge</button>'
         )
     if originals:
         parts.append(f'<a class="rd-original" href="api/citations/{reference}/original" download>Download the file</a>')
@@ -108,9 +110,11 @@ def _merged(context: Context, low: int, high: int) -> list[Block]:
     last = touched[-1] if touched else first
     kind = first.kind if len(touched) == 1 else "paragraph"
     quoted = replace(first, kind=kind, start=min(first.start, start), end=max(last.end, end))
+    middle = [quoted] if start < end else []  # a beginning alone has no quote
     above = [block for block in context.blocks if block.end <= start and block.end > low]
     below = [block for block in context.blocks if block.start >= end and block.start < high]
-    return [replace(block, start=max(block.start, low), end=min(block.end, high)) for block in (*above, quoted, *below)]
+    shown = (*above, *middle, *below)
+    return [replace(block, start=max(block.start, low), end=min(block.end, high)) for block in shown]
 
 
 def _marked(context: Context, block: Block) -> str:

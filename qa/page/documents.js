@@ -126,7 +126,7 @@ function rowOf(doc) {
   first.append(choose);
   const name = make("th");
   name.scope = "row";
-  name.append(make("bdi", "rd-doc-title", doc.title));
+  name.append(titleOf(doc));
   if (doc.path !== doc.title) name.append(make("bdi", "rd-place", doc.path));
   if (doc.reason) name.append(make("span", doc.state === "failed" ? "rd-failure" : "rd-warning", doc.reason));
   for (const warning of doc.warnings) name.append(make("span", "rd-warning", warning));
@@ -150,6 +150,17 @@ function rowOf(doc) {
   last.append(menuOf(doc));
   row.append(first, name, ...facts, last);
   return row;
+}
+
+// The title opens the document, as a citation of nothing at its beginning.
+function titleOf(doc) {
+  const title = make(doc.document ? "a" : "span", "rd-doc-title");
+  if (doc.document) {
+    title.dataset.cite = `${doc.document}.0.0`;
+    title.href = `#cite-${title.dataset.cite}`;
+  }
+  title.append(make("bdi", "", doc.title));
+  return title;
 }
 
 function menuOf(doc) {
@@ -663,6 +674,7 @@ element.addEventListener("keydown", (event) => {
 document.addEventListener("refdesk:view", () => {
   const opener = document.getElementById("rd-shelves");
   if (opener) opener.textContent = isOpen() ? "Back to chat" : "Documents";
+  if (!isOpen() && element.contains(document.activeElement)) opener?.focus();
   if (!isOpen()) return;
   element.querySelector("h2").focus({ preventScroll: true });
   load({ keep: true });

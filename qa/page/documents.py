@@ -51,6 +51,7 @@ class Row:
         return {
             "id": self.id,
             "source": info.source,
+            "document": info.document_id,
             "path": plain(info.source),
             "name": PurePosixPath(info.source).name,
             "folder": self.folder,

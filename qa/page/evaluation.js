@@ -122,7 +122,9 @@ async function stop() {
 }
 
 document.addEventListener("refdesk:view", () => {
-  document.getElementById("rd-evaluate").textContent = isOpen() ? "Back to chat" : "Evaluate";
+  const opener = document.getElementById("rd-evaluate");
+  opener.textContent = isOpen() ? "Back to chat" : "Evaluate";
+  if (!isOpen() && element.contains(document.activeElement)) opener.focus();
   clearTimeout(timer);
   if (!isOpen()) return;
   heading().focus({ preventScroll: true });
@@ -131,7 +133,6 @@ document.addEventListener("refdesk:view", () => {
 
 document.addEventListener("click", (event) => {
   if (event.target.closest("#rd-evaluate")) refdesk.show(isOpen() ? "chat" : "evaluation");
-  if (event.target.closest("#rd-new")) refdesk.show("chat");
   const act = event.target.closest("[data-evaluation]")?.dataset.evaluation;
   if (act === "stop") stop();
   if (act === "another") restart();

@@ -26,7 +26,7 @@ _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"
 
 def head() -> str:
     """The page's style sheet, as part of its head: Gradio's own way breaks selectors that have a comma inside."""
-    style = "".join(_file(f"{part}.css") for part in _PARTS)
+    style = "".join(_file(f"{part}.css") for part in ("tokens", *_PARTS))
     icon = f'<link rel="icon" type="image/svg+xml" href="data:image/svg+xml,{quote(_ICON)}">'
     meta = '<meta name="color-scheme" content="light dark">'
     return f"{meta}{icon}<style>{style}</style><script>{_file('shared.js')}</script>"

@@ -274,7 +274,7 @@ def choice(libraries: Collection[tuple[str, str, str]], *, user: str = "", logou
 
 def document(title: str, content: str) -> str:
     """A small page of its own, in the page's colours."""
-    style = (_FOLDER / "login.css").read_text(encoding="utf-8")
+    style = "".join((_FOLDER / f"{part}.css").read_text(encoding="utf-8") for part in ("tokens", "login"))
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" '
         'content="width=device-width,initial-scale=1"><meta name="color-scheme" content="light dark">'

@@ -173,6 +173,7 @@ _SCHEMAS: Json = {
     "Document": _object(
         id=_TEXT,
         source={**_TEXT, "description": "exact, for `sources`"},
+        document=_or_null(_TEXT),
         path={**_TEXT, "description": "the source as it is safe to show"},
         name=_TEXT,
         folder=_TEXT,

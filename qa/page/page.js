@@ -6,6 +6,7 @@ const side = document.getElementById("rd-side");
 const phone = matchMedia("(max-width: 860px)");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 let opener = null; // what was clicked, to give the focus back
+const PLACE = "#rd-mark, .rd-about h2[tabindex]"; // of a document without a quote it is the beginning
 let sequence = Date.now(); // numbers the clicks, so that only the last one's document takes the focus
 
 const find = (id) => document.querySelectorAll(`[data-cite~="${CSS.escape(id)}"]`);
@@ -36,9 +37,15 @@ function resultCame() {
 
 function show(link) {
   opener = link;
-  among = link.closest("#rd-reader") ? among : link.closest(".rd-nearest, #rd-panel") || document.getElementById("rd-panel");
+  among = link.closest(".rd-nearest, #rd-panel") || document.getElementById("rd-panel");
+  const id = link.dataset.cite;
+  if (refdesk.layer("document")?.id === id) fetchDocument(id); // back to its words
+  else refdesk.cover("document", id);
+}
+
+function fetchDocument(id) {
   sequence += 1;
-  trigger("cite", { id: link.dataset.cite, sequence });
+  trigger("cite", { id, sequence });
   awaitResult();
 }
 
@@ -48,17 +55,24 @@ function giveFocusBack() {
   again?.focus();
 }
 
-function leave({ wholly }) {
-  const fromPanel = opener && side.contains(opener);
-  setReading(false);
-  if (wholly || !fromPanel) setSheet(false);
-  giveFocusBack();
-}
+// What lies over the view is what the place says, whether somebody clicked or went back or forward.
+let quietly = false; // does the focus stay where it is?
+document.addEventListener("refdesk:place", ({ detail: before }) => {
+  const { place } = refdesk;
+  const id = refdesk.layer("document")?.id;
+  const was = before.layers.find((layer) => layer.kind === "document")?.id;
+  if (id && id !== was) fetchDocument(id);
+  if (!id) setReading(false);
+  setSheet(Boolean(refdesk.layer("sources") || (id && main.classList.contains("rd-reading"))));
+  showEnlarged(Boolean(refdesk.layer("picture")));
+  const left = before.layers.length > place.layers.length && before.view === place.view;
+  if (left && before.layers.at(-1).kind !== "picture" && !quietly) giveFocusBack();
+});
 
 watch("value", () => {
   resultCame();
   const shown = element.querySelector(".rd-document");
-  if (!shown || Number(shown.dataset.sequence) !== sequence) return;
+  if (!shown || Number(shown.dataset.sequence) !== sequence || !refdesk.layer("document")) return;
   setReading(true);
   setSheet(true);
   if (refdesk.view !== "chat")
@@ -67,7 +81,7 @@ watch("value", () => {
   const views = shown.querySelector(".rd-views");
   if (views) loadPicture(shown, views);
   requestAnimationFrame(() => {
-    const target = element.querySelector("#rd-mark, [role=alert]");
+    const target = element.querySelector(`${PLACE}, [role=alert]`);
     if (!target) return;
     const pane = element.querySelector(".rd-document");
     const about = element.querySelector(".rd-about");
@@ -81,52 +95,52 @@ watch("value", () => {
 document.addEventListener("click", (event) => {
   if (event.target.closest("#rd-new")) {
     document.querySelector("#rd-ask textarea").focus();
-    if (exchanges) awaitResult();
+    if (seen.exchanges) awaitResult();
   }
   if (event.target.closest("#rd-ask button")) awaitResult();
   const link = event.target.closest("a[data-cite]");
   const button = event.target.closest("[data-act]");
   const card = event.target.closest(".rd-card");
-  const pressed = event.target.closest("[data-step], [data-show]");
+  const pressed = event.target.closest("[data-step], [data-show], [data-enlarge], .rd-picture");
   if (pressed?.dataset.step) step(pressed);
   if (pressed?.dataset.show) {
     lastView = pressed.dataset.show;
     showView(pressed.closest(".rd-document"), lastView);
   }
+  if (pressed?.matches("[data-enlarge], .rd-picture")) refdesk.cover("picture");
   if (link) {
     event.preventDefault();
     show(link);
   } else if (button) {
     const act = button.dataset.act;
-    if (act === "back") leave({ wholly: false });
-    if (act === "close") leave({ wholly: true });
+    if (act === "back") refdesk.uncover("document");
+    if (act === "close") refdesk.uncover();
     if (act === "sources") {
       opener = button;
-      setReading(false);
-      setSheet(true);
+      refdesk.cover("sources");
       side.querySelector("#rd-panel .rd-close").focus();
     }
   } else if (card && getSelection().isCollapsed) {
     const quote = event.target.closest("mark[data-cite]")?.dataset.cite;
     show(card.querySelector(quote ? `a[data-cite="${CSS.escape(quote)}"]` : "a[data-cite]"));
-  } else if (main.classList.contains("rd-sheet") && phone.matches && !side.contains(event.target)) {
-    leave({ wholly: true });
+  } else if (main.classList.contains("rd-sheet") && phone.matches && !event.target.closest("#rd-side, dialog")) {
+    refdesk.uncover();
   }
 });
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && !event.shiftKey && event.target.closest("#rd-ask")) awaitResult();
-  if (event.key !== "Escape" || event.isComposing) return;
-  if (main.classList.contains("rd-reading")) leave({ wholly: false });
-  else if (phone.matches && main.classList.contains("rd-sheet")) leave({ wholly: true });
+  if (event.key === "Enter" && event.target.matches(".rd-picture")) refdesk.cover("picture");
+  if (event.key === "Escape" && !event.isComposing && !enlarged.open) refdesk.uncover(refdesk.place.layers.at(-1)?.kind);
 });
 
-// The citation before or after the one that is open, in the order of the cards it was opened among.
+// The citation before or after the one that is open: of an answer by their numbers, else of the nearest passages.
 let among = null;
 
 function order() {
-  const links = (among?.isConnected ? among : side).querySelectorAll("a.rd-number[data-cite], a.rd-title[data-cite]");
-  return [...new Map([...links].map((link) => [link.dataset.cite, link])).values()];
+  const cards = among?.isConnected ? among : side;
+  const links = [...cards.querySelectorAll("a.rd-number[data-cite], .rd-nearest a.rd-title[data-cite]")];
+  return links.sort((one, other) => Number(one.textContent) - Number(other.textContent));
 }
 
 function setSteps(shown) {
@@ -144,36 +158,108 @@ function step(button) {
   const links = order();
   const at = links.findIndex((link) => link.dataset.cite === element.querySelector(".rd-document").dataset.opened);
   const next = links[at + Number(button.dataset.step)];
-  if (next) show(next);
+  if (next) refdesk.cover("document", next.dataset.cite, { replace: true });
 }
 
 // A PDF's page as a picture. It comes by itself unless somebody has begun to read the text.
 async function loadPicture(shown, views) {
-  const id = encodeURIComponent(views.dataset.picture);
+  const path = `citations/${encodeURIComponent(views.dataset.picture)}`;
   const pane = shown;
   let touched = false;
   const touch = () => (touched = true);
   for (const kind of ["wheel", "pointerdown", "keydown"]) pane.addEventListener(kind, touch, { once: true });
   try {
     const width = Math.min(1600, Math.round(pane.clientWidth * Math.min(devicePixelRatio, 2)));
-    const page = await refdesk.api(`citations/${id}/page.json?width=${width}`);
+    const page = await refdesk.api(`${path}/page.json?width=${width}`);
+    if (!page.width) throw new Error(page.note);
     const picture = new Image();
     picture.className = "rd-picture";
     picture.tabIndex = -1;
-    picture.alt = page.boxes.length
-      ? `Page ${page.page} of ${page.pages}, the quoted words boxed`
-      : `Page ${page.page} of ${page.pages}; the quoted words could not be located on it`;
-    picture.src = `api/citations/${id}/page.png?width=${width}`;
+    picture.alt = `Page ${page.page} of ${page.pages}${saidOfWords(page)}`;
+    picture.src = `api/${path}/page.png?width=${width}`;
+    picture.dataset.large = `api/${path}/page.png?width=${LARGE}`;
     await picture.decode();
     if (!pane.isConnected) return;
     pane.querySelector(".rd-text").before(picture);
-    views.hidden = false;
-    picture.dataset.top = page.boxes.length ? Math.min(...page.boxes.map((box) => box.top)) : 0;
+    const [corner] = page.boxes;
+    picture.dataset.left = corner ? corner.left : 0;
+    picture.dataset.top = corner ? Math.min(...page.boxes.map((box) => box.top)) : 0;
     if (page.boxes.length && !touched && lastView === "page") showView(pane, "page");
-  } catch {
-    views.remove(); // the text is there; what keeps the picture away is nothing the reader can change
+    showEnlarged(Boolean(refdesk.layer("picture")));
+  } catch (error) {
+    views.replaceWith(note(error.message)); // the text is there; what keeps the picture away is nothing more
   }
 }
+
+function saidOfWords(page) {
+  if (page.boxes.length) return ", the quoted words boxed";
+  return element.querySelector("#rd-mark") ? "; the quoted words could not be located on it" : "";
+}
+
+function note(line) {
+  const said = document.createElement("span");
+  said.className = "rd-no-picture";
+  said.textContent = line;
+  return said;
+}
+
+// The picture enlarged, over everything: a dialog of the browser's own, so that it keeps the focus and gives it back.
+const LARGE = 2000; // pixels of its width
+const READABLE = 700; // of a page of small print
+const WIDTHS = [380, 700, 1000, 1500, 2000, 3000]; // it can be shown at
+const enlarged = document.createElement("dialog");
+enlarged.id = "rd-enlarged";
+enlarged.innerHTML = `
+<header><button type="button" data-zoom="-1" aria-label="Smaller"></button>
+  <button type="button" data-zoom="1" aria-label="Larger"></button>
+  <button type="button" class="rd-close" data-zoom="close" aria-label="Close"></button></header>
+<div role="region" aria-label="Page, enlarged" tabindex="0" autofocus></div>`;
+document.getElementById("rd-page").append(enlarged);
+const frame = enlarged.querySelector("div");
+
+function showEnlarged(on) {
+  const id = refdesk.layer("document")?.id;
+  const picture = id && element.querySelector(`.rd-document[data-opened="${CSS.escape(id)}"] .rd-picture`);
+  if (!on && enlarged.open) enlarged.close();
+  if (!on || enlarged.open || !picture) return;
+  const large = new Image();
+  large.alt = picture.alt;
+  large.src = picture.src; // until the large one is there
+  frame.replaceChildren(large);
+  enlarged.showModal();
+  const most = Math.max(READABLE, frame.clientWidth);
+  setWidth(WIDTHS.findLastIndex((width) => width <= most));
+  frame.scrollLeft = large.clientWidth * picture.dataset.left - 24;
+  frame.scrollTop = large.clientHeight * picture.dataset.top - frame.clientHeight / 3;
+  const sharp = new Image();
+  sharp.src = picture.dataset.large;
+  sharp.decode().then(() => (large.src = sharp.src), () => {}); // else the small one stays
+}
+
+// The middle of what is seen stays in the middle.
+function setWidth(step) {
+  const [picture] = frame.children;
+  const before = picture.clientWidth || 1;
+  const [x, y] = [frame.scrollLeft + frame.clientWidth / 2, frame.scrollTop + frame.clientHeight / 2];
+  enlarged.dataset.size = step;
+  picture.style.width = `${WIDTHS[step]}px`;
+  frame.scrollLeft = (x * picture.clientWidth) / before - frame.clientWidth / 2;
+  frame.scrollTop = (y * picture.clientWidth) / before - frame.clientHeight / 2;
+  for (const button of enlarged.querySelectorAll("[data-zoom]"))
+    button.disabled = WIDTHS[step + Number(button.dataset.zoom)] === undefined && button.dataset.zoom !== "close";
+  if (document.activeElement.disabled) frame.focus();
+}
+
+enlarged.addEventListener("click", (event) => {
+  const zoom = event.target.closest("[data-zoom]")?.dataset.zoom;
+  if (zoom === "close" || event.target === frame) refdesk.uncover("picture");
+  else if (zoom) setWidth(Number(enlarged.dataset.size) + Number(zoom));
+});
+enlarged.addEventListener("keydown", (event) => {
+  const to = Number(enlarged.dataset.size) + { "+": 1, "=": 1, "-": -1 }[event.key];
+  if (WIDTHS[to] && !event.ctrlKey && !event.metaKey) setWidth(to);
+});
+enlarged.addEventListener("close", () => refdesk.uncover("picture")); // by Escape, or by a phone's own way back
 
 let lastView = "page"; // what was looked at last is what the next citation shows
 
@@ -181,7 +267,7 @@ function showView(pane, view) {
   pane.dataset.view = view;
   for (const button of pane.querySelectorAll("[data-show]"))
     button.setAttribute("aria-pressed", String(button.dataset.show === view));
-  const target = view === "page" ? pane.querySelector(".rd-picture") : pane.querySelector("#rd-mark");
+  const target = view === "page" ? pane.querySelector(".rd-picture") : pane.querySelector(PLACE);
   const top = view === "page" ? target.offsetTop + target.offsetHeight * Number(target.dataset.top || 0) : target.offsetTop;
   const about = pane.querySelector(".rd-about");
   pane.scrollTop = Math.max(0, top - about.offsetTop - about.offsetHeight - 60);
@@ -240,21 +326,24 @@ function light(event) {
 for (const kind of ["mouseover", "mouseout", "focusin", "focusout"]) document.addEventListener(kind, light);
 
 // A new question closes the document of the last answer and scrolls to its place.
-let exchanges = 0;
-let wasBusy = false;
+let seen = { exchanges: 0, busy: false, conversation: "" };
 function follow() {
   const all = document.querySelectorAll("#rd-transcript .rd-exchange");
   const last = all[all.length - 1];
   const busy = last?.getAttribute("aria-busy") === "true";
-  const changed = all.length !== exchanges || (busy && !wasBusy);
-  exchanges = all.length;
-  wasBusy = busy;
-  if (!changed) return;
-  setReading(false);
-  setSheet(false);
+  const conversation = document.querySelector("#rd-transcript .rd-log")?.dataset.conversation;
+  const before = seen;
+  seen = { exchanges: all.length, busy, conversation };
+  const asked = busy && !before.busy;
+  if (!asked && all.length === before.exchanges) return;
+  if (asked || (before.exchanges && conversation === before.conversation)) {
+    quietly = true; // the question box keeps the focus
+    refdesk.uncover();
+    quietly = false;
+  }
   if (!last) return;
   const log = document.querySelector("#rd-transcript .rd-log");
-  const place = last.offsetTop - log.offsetTop + (exchanges > 1 ? 12 : -24);
+  const place = last.offsetTop - log.offsetTop + (all.length > 1 ? 12 : -24);
   log.scrollTo({ top: place, behavior: still.matches ? "instant" : "smooth" });
 }
 
@@ -272,3 +361,10 @@ new MutationObserver((changes) => {
   resultCame();
   follow();
 }).observe(main, { childList: true, subtree: true });
+
+// Gradio mounts buttons later than this, and what the answers go to.
+function start() {
+  if (document.getElementById("rd-shelves") && document.getElementById("rd-evaluate")) refdesk.start();
+  else setTimeout(start, 20);
+}
+setTimeout(start);

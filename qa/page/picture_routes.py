@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
     from qa.page.site import Site
+    from qa.types import Context
 
 _CITATION = r"/api/citations/[0-9a-f]{16}\.[0-9]{1,12}\.[0-9]{1,12}"
 RULES = (Rule(re.compile(rf"{_CITATION}/(page\.png|page\.json|original)"), ("GET",)),)
@@ -73,7 +74,12 @@ def routes(site: Site) -> list[BaseRoute]:
         return Response(drawn(request).png, media_type="image/png", headers=fresh)
 
     def about(request: Request) -> Response:
-        return JSONResponse(described(drawn(request)), headers=fresh)
+        try:
+            said = described(drawn(request))
+        except (GoneError, ChangedError, PictureError) as error:  # no refusal: a browser's console logs each
+            context = site.library.open_citation(request.path_params["citation"])
+            said = undrawn(context, sentence_case(str(error)))
+        return JSONResponse(said, headers=fresh)
 
     def download(request: Request) -> Response:
         if not site.settings.originals:
@@ -111,6 +117,13 @@ def described(picture: Picture) -> dict[str, Any]:
         "note": None if picture.located else _NOT_LOCATED,
         "boxes": [asdict(box) for box in picture.boxes],
     }
+
+
+def undrawn(context: Context, note: str) -> dict[str, Any]:
+    """The same of a page that cannot be drawn (any more), and why: it is 0 pixels wide."""
+    page = context.citation.page or 1
+    nothing = Picture(b"", page, context.document.pages or page, 0, 0, ())
+    return {**described(nothing), "note": note}
 
 
 def disposition(name: str) -> str:

@@ -40,9 +40,13 @@ def brand(documents: int) -> str:
     return f'<h1 class="rd-brand">Ref<span>desk</span></h1><p class="rd-held">{held}</p>'
 
 
-def welcome(documents: Sequence[DocumentInfo], suggested: Sequence[str] = ()) -> str:
-    """What stands where the conversation will be, with questions to start with."""
+def welcome(documents: Sequence[DocumentInfo], suggested: Sequence[str] = (), *, total: int | None = None) -> str:
+    """What stands where the conversation will be, with questions to start with.
+
+    `total` counts the documents where only the first are given.
+    """
     held = list(_by_document(documents))
+    total = len(held) if total is None else total
     if not held:
         return (
             '<div class="rd-welcome"><h2>The library is empty</h2>'
@@ -51,7 +55,7 @@ def welcome(documents: Sequence[DocumentInfo], suggested: Sequence[str] = ()) ->
             "<code>refdesk index FOLDER</code></p></div>"
         )
     first = "".join(f"<li>{name(files[0].source)}</li>" for files in held[:3])
-    more = f"<li>and {len(held) - 3:,} more</li>" if len(held) > 3 else ""
+    more = f"<li>and {total - 3:,} more</li>" if total > 3 else ""
     return (
         '<div class="rd-welcome"><h2>Ask your documents</h2>'
         "<p>Answers are their own sentences, word for word. Every number opens the place where the words stand.</p>"
@@ -69,15 +73,17 @@ def _suggested(questions: Sequence[str]) -> str:
     return f'<ul class="rd-suggestions" aria-label="Questions to start with">{cards}</ul>'
 
 
-def shelf(documents: Sequence[DocumentInfo]) -> str:
-    """The panel before the first answer: what the library holds, and what could not be read."""
+def shelf(documents: Sequence[DocumentInfo], *, total: int | None = None) -> str:
+    """The panel before the first answer: what the library holds, and what could not be read; `total` as in
+    `welcome`."""
     if not documents:
         return _panel("Documents", '<p class="rd-quiet">None yet.</p>')
     held = list(_by_document(documents))
+    total = len(held) if total is None else total
     failed = [document for document in documents if document.state == "failed"]
     parts = [f'<ul class="rd-shelf">{"".join(map(_held, held[:NAMES_SHOWN]))}</ul>']
-    if len(held) > NAMES_SHOWN:
-        parts.append(f'<p class="rd-quiet rd-rest">and {len(held) - NAMES_SHOWN:,} more</p>')
+    if total > NAMES_SHOWN:
+        parts.append(f'<p class="rd-quiet rd-rest">and {total - NAMES_SHOWN:,} more</p>')
     if failed:
         rows = "".join(map(_failed, failed[:NAMES_SHOWN]))
         parts.append(f'<h3 class="rd-also">Could not be read</h3><ul class="rd-shelf">{rows}</ul>')

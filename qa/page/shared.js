@@ -15,15 +15,59 @@ window.refdesk = {
     document.dispatchEvent(new CustomEvent("refdesk:scope", { detail: this.scope }));
   },
 
-  // The view in the middle: "chat", "documents" or "evaluation".
-  view: "chat",
+  // Where the visitor is: the view in the middle ("chat", "documents" or "evaluation"), the conversation ("" for one that
+  // is not kept), and what lies over the view: "sources" (on a phone), a "document", its "picture" enlarged.
+  place: null,
+
+  get view() {
+    return this.place.view;
+  },
 
   show(view) {
-    if (view === this.view) return;
-    this.view = view;
-    document.getElementById("rd-page").dataset.view = view;
-    document.getElementById("rd-main").classList.remove("rd-reading", "rd-sheet", "rd-menu");
-    document.dispatchEvent(new CustomEvent("refdesk:view", { detail: view }));
+    if (view !== this.view) this.go({ view });
+  },
+
+  // Another place is a step that the browser's Back undoes.
+  go({ view = this.place.view, conversation = this.place.conversation, exchange = "" }) {
+    const before = this.place;
+    if (view === before.view && conversation === before.conversation) return;
+    const at = before.at + 1;
+    const since = conversation === before.conversation ? before.since : at;
+    places.arrive(places.write({ view, conversation, exchange, since, at, layers: [] }));
+  },
+
+  // The conversation in view has got its id, or there is none: that is no step.
+  name(conversation) {
+    if (conversation !== this.place.conversation)
+      this.place = places.write({ ...this.place, conversation, exchange: "" }, { replace: true });
+  },
+
+  layer(kind) {
+    return this.place.layers.find((layer) => layer.kind === kind);
+  },
+
+  // Put something over the view. One of a kind takes the place of the other; with `replace` that is no step.
+  cover(kind, id = "", { replace = false } = {}) {
+    const { layers, at: here } = this.place;
+    const old = layers.findIndex((layer) => layer.kind === kind);
+    if (old >= 0 && layers[old].id === id) return;
+    const at = here + (replace ? 0 : 1);
+    const layer = { kind, id, at: old < 0 ? at : layers[old].at };
+    const below = old < 0 ? layers : layers.slice(0, old);
+    places.arrive(places.write({ ...this.place, at, layers: [...below, layer] }, { replace }));
+  },
+
+  // Take it away, with what lies over it; without a kind all of it. It is what Back would have done.
+  uncover(kind) {
+    const { layers } = this.place;
+    const from = kind ? layers.findIndex((layer) => layer.kind === kind) : 0;
+    if (!layers[from]) return;
+    places.arrive(places.back({ ...this.place, at: layers[from].at - 1, layers: layers.slice(0, from) }));
+  },
+
+  // To be called when all parts of the page are there.
+  start() {
+    places.arrive(this.place, places.first());
   },
 
   // The answer of a path below api/ as an object; what the server has to say instead is an Error's message.
@@ -65,3 +109,66 @@ window.refdesk = {
     requestAnimationFrame(() => (live.textContent = text));
   },
 };
+
+// The places in the browser's history. Each entry holds its place; `at` counts them, `since` is the one where the
+// conversation began, whatever id it got later.
+const places = {
+  ADDRESS: /^#\/c\/([\w-]+)(?:\/([\w-]+))?$/,
+  leaving: null, // the place that the browser is on its way back to
+  waiting: [], // what is to be done when it is there
+
+  first() {
+    return { view: "chat", conversation: "", exchange: "", since: -1, at: 0, layers: [] };
+  },
+
+  // The place of an address, in the entry `at`.
+  read(at) {
+    const [, conversation = "", exchange = ""] = location.hash.match(this.ADDRESS) || [];
+    return { ...this.first(), conversation, exchange, since: at, at };
+  },
+
+  write(place, { replace = false } = {}) {
+    const address = place.conversation ? `#/c/${place.conversation}` : location.pathname + location.search;
+    this.inTurn(() => history[replace ? "replaceState" : "pushState"]({ refdesk: place }, "", address));
+    return place;
+  },
+
+  back(place) {
+    const steps = refdesk.place.at - place.at;
+    this.inTurn(() => {
+      this.leaving = place;
+      history.go(-steps);
+    });
+    return place;
+  },
+
+  // The browser goes back when it likes to, so that what comes meanwhile has to wait.
+  inTurn(work) {
+    if (this.leaving) this.waiting.push(work);
+    else work();
+  },
+
+  arrive(place, before = refdesk.place) {
+    refdesk.place = place;
+    if (place.view !== before.view) {
+      document.getElementById("rd-page").dataset.view = place.view;
+      document.getElementById("rd-main").classList.remove("rd-menu");
+      document.dispatchEvent(new CustomEvent("refdesk:view", { detail: place.view }));
+    }
+    document.dispatchEvent(new CustomEvent("refdesk:place", { detail: before }));
+  },
+
+  moved({ state }) {
+    const to = state?.refdesk;
+    const left = this.leaving;
+    this.leaving = null;
+    if (left && to?.at === left.at) this.write(left, { replace: true });
+    else if (!to) this.arrive(this.write(this.read(refdesk.place.at + 1), { replace: true })); // an address was typed
+    else if (to.since !== refdesk.place.since) this.arrive(to);
+    else this.arrive(this.write({ ...to, conversation: refdesk.place.conversation }, { replace: true }));
+    while (this.waiting.length && !this.leaving) this.waiting.shift()();
+  },
+};
+
+refdesk.place = history.state?.refdesk || places.write(places.read(0), { replace: true });
+addEventListener("popstate", (event) => places.moved(event));

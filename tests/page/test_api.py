@@ -346,12 +346,15 @@ def test_gradio_client_gives_the_same(gradio: gradio_client.Client, client: http
         (({"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},), "question: "),
     ],
 )
-def test_gradio_client_hears_of_mistakes(gradio: gradio_client.Client, arguments: tuple[Any, ...], said: str) -> None:
+def test_gradio_client_hears_of_mistakes(
+    gradio: gradio_client.Client, capfd: pytest.CaptureFixture[str], arguments: tuple[Any, ...], said: str
+) -> None:
     with pytest.raises((gradio_client.exceptions.AppError, httpx.HTTPStatusError)) as told:
         gradio.predict(*arguments, api_name="/ask")
     assert "root:" not in str(told.value)
     if isinstance(told.value, gradio_client.exceptions.AppError):
         assert str(told.value).startswith(said)
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_only_ask_can_be_called(gradio: gradio_client.Client, client: httpx.Client) -> None:

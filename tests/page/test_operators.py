@@ -523,6 +523,7 @@ def test_long_bodies(handbook: Library) -> None:
                 address, f"POST /gradio_api/queue/join HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}"
             )
             assert status in (400, 411, 413)
+        assert raw(address, "POST /gradio_api/queue/join HTTP/1.1\r\nHost: localhost") == 411
 
 
 def raw(address: str, head: str) -> int:
@@ -733,8 +734,8 @@ def test_health_says_when_a_library_cannot_be_read(tmp_path: Path, encoder: Enco
             assert client.get("/health").status_code == 200
             library.store.connection.execute("ALTER TABLE meta RENAME TO other")
             failed = client.get("/health")
-            assert (failed.status_code, failed.json()["status"]) == (503, "failed")
-            assert str(tmp_path) not in failed.text
+            assert failed.status_code == 503
+            assert failed.json() == {"status": "failed", "error": "A library cannot be read."}
             library.store.connection.execute("ALTER TABLE other RENAME TO meta")
             assert client.get("/health").status_code == 200
 

@@ -81,6 +81,7 @@ def test_escaped_text_comes_back_and_has_no_tag(text: str) -> None:
 @given(WORDS)
 def test_names_are_one_isolated_line(text: str) -> None:
     shown = plain(text)
+    assert shown == " ".join(shown.split())
     assert not re.search(r"[\x00-\x1f\x7f\u2028\u2029\u202a-\u202e\u2066-\u2069]", shown)
     assert parsed(name(text)).tags == ["bdi"]
 
