@@ -53,10 +53,18 @@ def where(citation: Citation) -> str:
         citation.source if citation.source != citation.title else "",
         f"page {citation.page}" if citation.page is not None else "",
         headings,
-        f"line {citation.line}" if citation.line is not None and citation.page is None else "",
-        f"row {citation.row}" if citation.row is not None else "",
+        places("line", citation.line) if citation.page is None else "",
+        places("row", citation.row),
     ]
     return one_line(", ".join(part for part in parts if part))
+
+
+def places(noun: str, *numbers: int | None) -> str:
+    """Lines or rows in words: "row 7", "rows 6, 7 and 8"; empty where there are none."""
+    *most, last = sorted({number for number in numbers if number is not None}) or [0]
+    if not most:
+        return f"{noun} {last}" if last else ""
+    return f"{noun}s {', '.join(map(str, most))} and {last}"
 
 
 def escaped(text: str) -> str:

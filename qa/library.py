@@ -32,7 +32,7 @@ from qa.rebuild import rebuild
 from qa.snapshot import Snapshot
 from qa.store import FILE_NAME, Store, now
 from qa.sync import OnProgress, finish, sync
-from qa.types import Answer, Context, Document, DocumentInfo, Hit, SyncReport, Tuned, Turn
+from qa.types import Answer, Citation, Context, Document, DocumentInfo, Hit, SyncReport, Tuned, Turn
 from qa.walk import UPLOADS
 
 LONGEST_QUESTION = 4_000
@@ -499,15 +499,15 @@ class Library:
         """A library is true when it is empty, too."""
         return True
 
-    def open_citation(self, citation_id: str) -> Context:
-        """The document of a citation, with its blocks and the cited span.
+    def open_citation(self, citation: str | Citation) -> Context:
+        """The document of a citation, or of one's id, with its blocks and the cited span.
 
-        `f"{document_id}.0.0"` cites nothing and opens a document at its beginning.
+        The id `f"{document_id}.0.0"` cites nothing and opens a document at its beginning.
 
         Raises:
             CitationError: the id is malformed, or its document is gone or has changed since.
         """
-        key, start, end = _parsed(citation_id)
+        key, start, end = _parsed(citation if isinstance(citation, str) else citation.id)
         with self.store.reading():
             row_id = self.store.find_document(key)
             if row_id is None:
@@ -515,8 +515,8 @@ class Library:
             document = self.store.document(row_id)
             if end > len(document.text):
                 raise CitationError("this citation does not fit its document: ask again")
-            citation = answering.cite(self.store, row_id, start, end, document.text[start:end])
-            return Context(citation, document, tuple(self.store.blocks(row_id)))
+            cited = answering.cite(self.store, row_id, start, end, document.text[start:end])
+            return Context(cited, document, tuple(self.store.blocks(row_id)))
 
     def documents(self, first: int | None = None) -> list[DocumentInfo]:
         """All files that were indexed, failed ones too, by source; or those of the `first` so many documents, and as

@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from qa.as_text import places
 from qa.types import Answer, Citation, DocumentInfo, Hit, SyncReport, Tuned
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def _show_hit(hit: Hit, cited: Mapping[int, Citation]) -> None:
         else ""
     )
     marks = " ".join(f"[{number}]" for number in cited) or "-"
-    _print(f"{_styled(marks, _MARK)} {_styled(place_of(citation), _BOLD)} · {hit.strength}{also}", "    ")
+    _print(
+        f"{_styled(marks, _MARK)} {_styled(place_of(citation, *cited.values()), _BOLD)} · {hit.strength}{also}", "    "
+    )
     text, place = "", hit.passage.start
     for quoted in sorted(cited.values() or [hit.citation], key=lambda quoted: quoted.start):
         before = _flat(hit.passage.text[place - hit.passage.start : quoted.start - hit.passage.start])
@@ -86,18 +89,16 @@ def _shortened(text: str, *, keep_end: bool) -> str:
     return f"… {text[-SHOWN_AROUND:].partition(' ')[2]}" if keep_end else f"{text[:SHOWN_AROUND].rpartition(' ')[0]} …"
 
 
-def place_of(citation: Citation) -> str:
-    """Where a citation stands, in words: source, page, heading, line or row."""
+def place_of(citation: Citation, *others: Citation) -> str:
+    """Where a citation, and others of its passage, stand, in words: source, page, heading, lines or rows."""
     parts = [citation.source]
     if citation.page is not None:
         parts.append(f"page {citation.page}")
     if citation.heading:
         parts.append(textwrap.shorten(" › ".join(citation.heading), 70, placeholder=" …"))
-    if citation.line is not None:
-        parts.append(f"line {citation.line}")
-    if citation.row is not None:
-        parts.append(f"row {citation.row}")
-    return safe(", ".join(parts))
+    parts.append(places("line", citation.line, *(one.line for one in others)))
+    parts.append(places("row", citation.row, *(one.row for one in others)))
+    return safe(", ".join(filter(None, parts)))
 
 
 def show_report(report: SyncReport, *, new_failures: Collection[str]) -> None:

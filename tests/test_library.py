@@ -250,6 +250,7 @@ def test_citations_say_where_words_stand(shelf: Library) -> None:
     assert ferry.line == FILES["harbour/ferry.md"][: ferry.start].count("\n") + 1 == 9
     assert ferry.page is None
     assert ferry.sources == ("harbour/ferry.md",)
+    assert shelf.open_citation(ferry) == shelf.open_citation(ferry.id)
     keepers = shelf.retrieve("What do the keepers write every evening?", 1)[0].citation
     assert (keepers.source, keepers.title, keepers.line) == ("harbour/lighthouse.txt", "lighthouse", 3)
     bridge = shelf.retrieve("What are the arches made of?", 1)[0].citation

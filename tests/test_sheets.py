@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +17,12 @@ from openpyxl.styles import Font
 
 from qa import Library
 from qa.as_json import citation_as_json
-from qa.as_text import where
+from qa.as_text import places, where
 from qa.errors import ReadError
-from qa.page.render import flow
+from qa.page.render import flow, place
 from qa.readers import read
 from qa.terminal import place_of
+from qa.types import Citation
 
 
 def saved(path: Path, *, bold: bool = False, **sheets: list[list[Any]]) -> Path:
@@ -221,6 +224,15 @@ def test_an_answer_says_sheet_and_row(library: Library, tmp_path: Path) -> None:
     assert place_of(citation) == "fleet.xlsx, Ferries, row 202"
     cook = library.ask("Who is the cook?").sentences[0].citations[0]
     assert (cook.heading, cook.row) == (("Crew",), 1)
+
+
+def test_several_rows_of_a_passage_are_named() -> None:
+    one = Citation("a.1.2", "a.xlsx", "a", None, ("S",), None, 1, 2, "x", row=8)
+    others = [replace(one, row=7), replace(one, row=6), one]
+    assert place_of(one, *others) == "a.xlsx, S, rows 6, 7 and 8"
+    assert re.sub("<[^>]+>", "", place(one, *others)).endswith(" · rows 6, 7 and 8")
+    assert places("line", 3, 4) == "lines 3 and 4"
+    assert places("line", None) == ""
 
 
 def test_rows_are_shown_on_lines_of_their_own() -> None:

@@ -78,13 +78,17 @@ class Scope:
 class Exchange:
     """A question and what was answered, as it is shown. `id` is the one in the history, if there is one.
 
-    `number` counts in the conversation, so that the page can name one; `turn` is None where nothing could be asked.
+    `number` counts in the conversation, so that the page can name one; `answer` is None where nothing could be asked.
     """
 
     number: int
     html: str
-    turn: Turn | None = None
+    answer: Answer | None = None
     id: str = ""
+
+    def is_at(self, number: object, exchange: str) -> bool:
+        """Is it the one that the page means? One that is in the history by its id, since numbers may have changed."""
+        return self.id == exchange if self.id else self.number == number
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +101,8 @@ class Chat:
     @property
     def turns(self) -> tuple[Turn, ...]:
         """Its earlier questions, as the library wants them."""
-        return tuple(exchange.turn for exchange in self.exchanges if exchange.turn is not None)
+        answers = [one.answer for one in self.exchanges if one.answer is not None]
+        return tuple(answer.turn() for answer in answers if answer.found)  # nobody leans on what found nothing
 
     @property
     def next(self) -> int:
@@ -184,10 +189,6 @@ class Again:
             k = by = None
         return cls(number, question, said.get("alone") is True, k, by, _id(said.get("exchange")))
 
-    def means(self, shown: Exchange) -> bool:
-        """Is this the exchange to replace?"""
-        return shown.id == self.exchange if shown.id else shown.number == self.number
-
 
 def opening(site: Site, *, suggest: bool = True) -> Opening:
     """The page before the first question, for the library as it is now; to `suggest` questions loads its encoder."""
@@ -210,8 +211,18 @@ def load(site: Site, owner: str, conversation: object) -> Step:
     if kept is None:
         return replace(fresh(), transcript=_shown(Chat(), notice="That conversation is not here (any more)."))
     chat = _as_chat(site, kept)
-    panel = render.sources(kept.exchanges[-1].answer) if kept.exchanges else ""
+    panel = render.sources(kept.exchanges[-1].answer, chat.exchanges[-1].number) if kept.exchanges else ""
     return Step(_shown(chat), panel, None, chat)
+
+
+def sources(site: Site, owner: str, chat: Chat, scope: Scope, wanted: object) -> str | None:
+    """The panel for an answer of the conversation that the page shows; None where that is not there (any more)."""
+    chat = _remembered(site, owner, chat, scope)
+    said = wanted if isinstance(wanted, dict) else {}
+    shown = next((one for one in chat.exchanges if one.is_at(said.get("number"), _id(said.get("exchange")))), None)
+    if shown is None or shown.answer is None:
+        return None
+    return render.sources(shown.answer, shown.number, earlier=shown is not chat.exchanges[-1])
 
 
 def _kept(site: Site, owner: str, conversation: str) -> Conversation | None:
@@ -223,6 +234,13 @@ def _kept(site: Site, owner: str, conversation: str) -> Conversation | None:
     return None
 
 
+def _remembered(site: Site, owner: str, chat: Chat, scope: Scope) -> Chat:
+    """The conversation as the page shows it, though the server has forgotten it, or is another one by now."""
+    if not chat.exchanges and (kept := _kept(site, owner, scope.conversation)) is not None:
+        return _as_chat(site, kept)
+    return chat
+
+
 def _as_chat(site: Site, kept: Conversation) -> Chat:
     size = _size(site.library)
     chat = Chat(id=kept.id)
@@ -230,7 +248,7 @@ def _as_chat(site: Site, kept: Conversation) -> Chat:
         held = one.settings.get("documents", size)
         chosen = len(one.settings.get("sources", ())) + one.settings.get("sources_left_out", 0)
         html = _html(one.answer, held, chat.next, one.id, chosen=chosen, rating=one.rating)
-        chat = chat.after(Exchange(chat.next, html, _turn(one.answer), one.id))
+        chat = chat.after(Exchange(chat.next, html, one.answer, one.id))
     return chat
 
 
@@ -263,17 +281,13 @@ def _asking(
     site: Site, owner: str, question: str, chat: Chat, scope: Scope, again: Again | None
 ) -> Iterator[Step | None]:
     """The steps of `ask`, with None now and then while there is none."""
-    if not chat.exchanges and (kept := _kept(site, owner, scope.conversation)) is not None:
-        chat = _as_chat(site, kept)  # the server has forgotten what the page shows, or is another one by now
+    chat = _remembered(site, owner, chat, scope)
     replaced = ""
     if again is not None:
         scope = replace(scope, k=again.k or scope.k, by=again.by or scope.by)
-        earlier = [
-            one for one in chat.exchanges if (one.id == again.exchange if one.id else one.number == again.number)
-        ]
-        if earlier:
-            replaced = earlier[0].id
-            chat = chat.before(earlier[0].number)
+        earlier = next((one for one in chat.exchanges if one.is_at(again.number, again.exchange)), None)
+        if earlier is not None:
+            replaced, chat = earlier.id, chat.before(earlier.number)
     library = site.library
     asked = question.strip().encode("utf-8", "replace").decode()
     if not asked:
@@ -329,14 +343,9 @@ def _telling(site: Site, owner: str, given: Answer, scope: Scope, chat: Chat, re
         time.sleep(PAUSE)
     yield None
     conversation, kept = _keep(site, owner, given, scope, chat.id, replaced)
-    exchange = Exchange(number, _html(given, size, number, kept, chosen=len(scope.sources)), _turn(given), kept)
+    exchange = Exchange(number, _html(given, size, number, kept, chosen=len(scope.sources)), given, kept)
     told = replace(chat.after(exchange), id=conversation)
-    yield Step(_shown(told), render.sources(given), chat=told)
-
-
-def _turn(given: Answer) -> Turn | None:
-    """What a later question may lean on: not one that found nothing."""
-    return given.turn() if given.found else None
+    yield Step(_shown(told), render.sources(given, number), chat=told)
 
 
 def _keep(site: Site, owner: str, given: Answer, scope: Scope, conversation: str, replaced: str) -> tuple[str, str]:

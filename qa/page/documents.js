@@ -24,7 +24,7 @@ element.innerHTML = `
   <div data-part="adding" hidden>
     <label class="rd-drop"><input type="file" class="rd-hidden" multiple>
       <b>Choose files</b><span>or drop them here</span>
-      <small>PDF, Word, HTML, Markdown, text, or a ZIP of them, up to <span data-part="largest"></span></small></label>
+      <small>PDF, Word, Excel, HTML, Markdown, text, or a ZIP of them, up to <span data-part="largest"></span></small></label>
     <p class="rd-failure" role="alert" data-part="notice"></p>
     <section class="rd-job" data-part="job" aria-label="Files being added" hidden>
       <p class="rd-far" data-part="far"></p>
@@ -395,9 +395,10 @@ function rename(doc) {
   line.box.addEventListener("submit", async (event) => {
     event.preventDefault();
     sure.disabled = true;
+    let renamed;
     try {
       const query = new URLSearchParams({ id: doc.id });
-      await refdesk.api(`documents?${query}`, { method: "PATCH", json: { name: name.value } });
+      renamed = (await refdesk.api(`documents?${query}`, { method: "PATCH", json: { name: name.value } })).source;
     } catch (error) {
       line.wrong(error);
       sure.disabled = false;
@@ -405,7 +406,7 @@ function rename(doc) {
     }
     chosen.delete(doc.id);
     line.done();
-    refdesk.announce(`Renamed to ${name.value}.`);
+    refdesk.announce(`Renamed to ${renamed}.`);
     await changed();
     part("search").focus();
   });

@@ -151,6 +151,10 @@ def build(site: Site) -> "gr.Blocks":
             turns.leave()
             return shown(chat.load(site, owner(request), said(event).get("id")))
 
+        def on_sources(conversation: chat.Chat, asked_with: str, event: gr.EventData, request: gr.Request) -> Any:  # noqa: ANN401 - HTML, or nothing to change
+            found = chat.sources(site, owner(request), conversation, chat.Scope.of(asked_with), said(event))
+            return gr.skip() if found is None else found
+
         def on_cite(event: gr.EventData) -> str:
             return chat.open_citation(site, said(event).get("id"), said(event).get("sequence"))
 
@@ -164,6 +168,7 @@ def build(site: Site) -> "gr.Blocks":
             **asking,
         )
         line.again(on_again, [state, scope, turnstile], parts, js=f"(state) => [state, {scoped}, null]", **asking)
+        reader.sources(on_sources, [state, scope], panel, js=f"(state) => [state, {scoped}]", **_QUIET)
         line.stop(on_stop, turnstile, None, **_QUIET)
         line.open(on_open, turnstile, parts, **_QUIET)
         anew.click(on_anew, turnstile, [*parts, *about], **_QUIET)

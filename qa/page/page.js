@@ -35,8 +35,18 @@ function resultCame() {
   clearInterval(waiting);
 }
 
+// The panel holds the sources of one answer, the last one unless somebody wants those of another.
+function bringSources(exchange) {
+  if (!exchange?.querySelector(".rd-marker")) return;
+  const { number, exchange: id } = exchange.dataset;
+  if (side.querySelector("#rd-panel [data-of]")?.dataset.of === number) return;
+  trigger("sources", { number: Number(number), exchange: id });
+  awaitResult();
+}
+
 function show(link) {
   opener = link;
+  if (link.matches(".rd-marker")) bringSources(link.closest(".rd-exchange"));
   among = link.closest(".rd-nearest, #rd-panel") || document.getElementById("rd-panel");
   const id = link.dataset.cite;
   if (refdesk.layer("document")?.id === id) fetchDocument(id); // back to its words
@@ -117,6 +127,7 @@ document.addEventListener("click", (event) => {
     if (act === "close") refdesk.uncover();
     if (act === "sources") {
       opener = button;
+      bringSources(button.closest(".rd-exchange"));
       refdesk.cover("sources");
       side.querySelector("#rd-panel .rd-close").focus();
     }
@@ -153,6 +164,11 @@ function setSteps(shown) {
   for (const button of steps.querySelectorAll(".rd-step"))
     button.disabled = !links[at + Number(button.dataset.step)];
 }
+
+new MutationObserver(() => {
+  const shown = element.querySelector(".rd-document");
+  if (shown) setSteps(shown);
+}).observe(document.getElementById("rd-panel"), { childList: true, subtree: true });
 
 function step(button) {
   const links = order();

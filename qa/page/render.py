@@ -284,7 +284,10 @@ def _summary(given: Answer) -> str:
 
 def _nothing(given: Answer, documents: int, chosen: int) -> str:
     if not documents:
-        return '<p class="rd-none">The library is empty: add documents with <code>refdesk index FOLDER</code>.</p>'
+        return (
+            '<p class="rd-none">The library is empty: add files under Documents, or with '
+            "<code>refdesk index FOLDER</code>.</p>"
+        )
     where = "the documents you chose" if chosen else counted(documents, "document")
     said = f'<p class="rd-none">No passage found for this in {where}.</p>'
     if not given.misses:
@@ -310,18 +313,22 @@ def sentence_case(message: str) -> str:
 # Source cards
 
 
-def sources(given: Answer) -> str:
-    """The panel for an answer: the passages it quotes by number, then the others that were found."""
+def sources(given: Answer, number: int = 0, *, earlier: bool = False) -> str:
+    """The panel for the `number`th answer: the passages it quotes by number, then the others that were found.
+
+    That of an `earlier` answer than the last says to which question.
+    """
     if not given.found:
         return _panel("Sources", '<p class="rd-quiet">Nothing is cited for this question.</p>')
+    asked = f'<p class="rd-quiet rd-of" dir="auto">{escape(plain(given.question))}</p>' if earlier else ""
     numbers = numbered(given)
     quoted = [(hit, _cited(given, hit)) for hit in given.matches()]
     cited = sorted((pair for pair in quoted if pair[1]), key=lambda pair: numbers[pair[1][0].id])
     others = "".join(_card(hit, hit.strength) for hit, citations in quoted if not citations)
     cards = "".join(_quoted_card(hit, citations, numbers) for hit, citations in cited)
     below = f'<h3 class="rd-also">Also found</h3><ul class="rd-cards">{others}</ul>' if others else ""
-    count = f'<span class="rd-count">{len(given.matches())}</span>'
-    return _panel("Sources", f'<ul class="rd-cards">{cards}</ul>{below}', aside=count)
+    count = f'<span class="rd-count" data-of="{number}">{len(given.matches())}</span>'
+    return _panel("Sources", f'{asked}<ul class="rd-cards">{cards}</ul>{below}', aside=count)
 
 
 def _cited(given: Answer, hit: Hit) -> list[Citation]:
@@ -352,13 +359,14 @@ def _card(hit: Hit, shown: Strength) -> str:
 
 
 def _card_body(hit: Hit, citations: Sequence[Citation], most: int) -> str:
-    where = f'<p class="rd-place">{place(citations[0])}</p>{also(citations[0])}'
+    where = f'<p class="rd-place">{place(*citations)}</p>{also(citations[0])}'
     return f'{where}<p class="rd-passage" dir="auto">{passage(hit.passage, citations, most)}</p>'
 
 
-def place(citation: Citation) -> str:
-    """Where a citation stands, below its title: the file, then page and headings, or the line."""
-    parts = [name(citation.source), *(name(part) for part in _places(citation))]
+def place(citation: Citation, *others: Citation) -> str:
+    """Where a citation, and others of its passage, stand, below its title: the file, then page and headings, or the
+    lines or rows."""
+    parts = [name(citation.source), *(name(part) for part in _places(citation, *others))]
     return '<span class="rd-dot"> · </span>'.join(parts)
 
 
@@ -372,12 +380,12 @@ def also(citation: Citation) -> str:
     return f'<p class="rd-place">also in: {named}{more}</p>'
 
 
-def _places(citation: Citation) -> list[str]:
+def _places(citation: Citation, *others: Citation) -> list[str]:
     headings = [heading for heading in citation.heading if plain(heading) != plain(citation.title)]
     path = " › ".join(headings[-2:])
     page = f"page {citation.page}" if citation.page is not None else ""
-    line = f"line {citation.line}" if citation.line is not None and not page else ""
-    row = f"row {citation.row}" if citation.row is not None else ""
+    line = "" if page else as_text.places("line", citation.line, *(one.line for one in others))
+    row = as_text.places("row", citation.row, *(one.row for one in others))
     return [part for part in (page, path, line, row) if part]
 
 

@@ -139,6 +139,29 @@ def test_from_citation_to_citation(browser: Browser, address: str) -> None:
         assert mark.text_content() == first
 
 
+def test_the_sources_of_an_earlier_answer_come_back(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page, panel = visit.page, visit.page.locator("#rd-panel")
+        visit.ask(LEAVE)
+        own = panel.locator(".rd-place").first.inner_text()
+        visit.ask(KEYS)
+        playwright.expect(panel.locator(".rd-place").first).not_to_have_text(own)
+        assert panel.locator(".rd-of").count() == 0
+        earlier, last = page.locator(".rd-exchange").first, page.locator(".rd-exchange").last
+        assert last.get_by_role("button", name="Show").count() == 0  # they are there
+        earlier.locator(".rd-marker").first.click()
+        playwright.expect(page.locator("#rd-mark")).to_be_focused()
+        playwright.expect(panel.locator(".rd-of")).to_have_text(LEAVE)
+        page.locator(".rd-back").click()
+        playwright.expect(panel.locator(".rd-place").first).to_have_text(own)
+        last.get_by_role("button", name="Show").click()
+        playwright.expect(panel.locator(".rd-of")).to_have_count(0)
+        playwright.expect(panel.locator(".rd-place").first).not_to_have_text(own)
+        page.reload()
+        earlier.get_by_role("button", name="Show").click()
+        playwright.expect(panel.locator(".rd-place").first).to_have_text(own)
+
+
 def test_a_marker_shows_what_it_stands_for(browser: Browser, address: str) -> None:
     with visiting(browser, address) as visit:
         page = visit.page

@@ -17,7 +17,7 @@ from qa.page.chat import Again, Chat, Exchange, Scope, Step, Turnstile
 from qa.page.evaluations import Evaluations
 from qa.page.site import Settings, Site
 from qa.page.suggestions import suggestions
-from qa.types import Answer, AnswerSentence, Citation, Turn
+from qa.types import Answer, AnswerSentence, Citation
 
 DEEP = "[" * 100_000
 
@@ -55,8 +55,10 @@ def test_a_conversation_before_one_of_its_exchanges() -> None:
     whole = Chat()
     for number in range(1, 4):
         assert whole.next == number
-        whole = whole.after(Exchange(number, f"<p>{number}</p>", Turn(str(number))))
-    assert [turn.question for turn in whole.before(3).turns] == ["1", "2"]
+        answer = Answer(str(number), str(number), found=number != 2, sentences=(), hits=())
+        whole = whole.after(Exchange(number, f"<p>{number}</p>", answer))
+    assert [turn.question for turn in whole.turns] == ["1", "3"]  # not what found nothing
+    assert [one.number for one in whole.before(3).exchanges] == [1, 2]
     assert whole.before(1).exchanges == ()
     assert whole.before(2**31) == whole
 
