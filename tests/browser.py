@@ -93,7 +93,7 @@ def make_library(folder: Path, encoder: Encoder) -> Library:
     (files / "handbook.md").write_text(HANDBOOK, encoding="utf-8")
     (files / "copies" / "handbook.md").write_text(HANDBOOK, encoding="utf-8")
     (files / HOSTILE_NAME.replace("/", "-")).write_text(HOSTILE, encoding="utf-8")
-    (files / "giant.txt").write_text(f"The longest parrot name is {'x' * 100_000} and it ends.\n", encoding="utf-8")
+    (files / "giant.txt").write_text(f"The longest parrot name is {'x' * 1_000_000} and it ends.\n", encoding="utf-8")
     rules = (f"Rule {n}. The {n}th locker key is kept by warden {n * 7}." for n in range(1, 151))
     (files / "rules.txt").write_text("\n\n".join(rules), encoding="utf-8")
     library = Library.create(folder / "library", encoder=encoder)

@@ -145,13 +145,13 @@ class Evaluations:
             file.write_bytes(content)
             report = evaluate(self.library, file, out=files(run), on_progress=on_progress)
             html = evaluation.done(run.id, run.name, report.summary, report.failures())
-        except _Stopped:
-            end(run, "stopped", evaluation.stopped(run.name, run.done, run.total))
-        except QAError as error:
-            end(run, "failed", evaluation.failed(str(error).replace(str(file), run.name)))
-        except Exception:
-            end(run, "failed", evaluation.failed(_BUG))
-            if not self._closed:  # while closing, folder and library are taken away from it
+        except Exception as error:
+            if run.stopping:  # while closing, folder and library are taken away from it
+                end(run, "stopped", evaluation.stopped(run.name, run.done, run.total))
+            elif isinstance(error, QAError):
+                end(run, "failed", evaluation.failed(str(error).replace(str(file), run.name)))
+            else:
+                end(run, "failed", evaluation.failed(_BUG))
                 raise
         else:
             end(run, "done", html)
