@@ -151,7 +151,9 @@ def build(site: Site) -> "gr.Blocks":
             turns.leave()
             return shown(chat.load(site, owner(request), said(event).get("id")))
 
-        def on_sources(conversation: chat.Chat, asked_with: str, event: gr.EventData, request: gr.Request) -> Any:  # noqa: ANN401 - HTML, or nothing to change
+        def on_sources(
+            conversation: chat.Chat, asked_with: str, event: gr.EventData, request: gr.Request
+        ) -> str | dict[str, Any]:
             found = chat.sources(site, owner(request), conversation, chat.Scope.of(asked_with), said(event))
             return gr.skip() if found is None else found
 
