@@ -18,7 +18,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from qa import Library, QAError
 from qa.page.guard import HEADERS, LONGEST_BODY
-from qa.page.server import build_app, serve
+from qa.page.server import HEAPS, build_app, serve
 
 PASSWD = {"path": "/etc/passwd", "url": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}
 
@@ -325,3 +325,27 @@ def test_importing_the_page_is_light() -> None:
     code = f"import sys, app, qa.page.server, qa.page.layout; print([m for m in '{heavy}'.split() if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc")
+def test_the_threads_of_a_server_share_two_heaps() -> None:
+    code = """
+import ctypes, sys, threading
+from qa.page.server import HEAPS, use_few_heaps
+if "few" in sys.argv:
+    use_few_heaps()
+together = threading.Barrier(8)
+threads = [threading.Thread(target=lambda: (together.wait(), bytearray(5_000), together.wait())) for _ in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+libc = ctypes.CDLL("libc.so.6")
+libc.malloc_info(0, ctypes.c_void_p.in_dll(libc, "stdout"))
+libc.fflush(None)
+"""
+    counts = {}
+    for way in ("few", "many"):
+        done = subprocess.run([sys.executable, "-c", code, way], capture_output=True, text=True, check=True)
+        counts[way] = done.stdout.count("<heap nr=")
+    assert counts["few"] <= HEAPS < counts["many"]
