@@ -60,8 +60,8 @@ _POLLING = 0.01
 """Seconds between two looks of Gradio's queue for something to do. Its own 1 ms keeps a core 4 % busy when nobody asks,
 this 1 %."""
 HEAPS = 2
-"""Heaps of a server. While 32 people asked and 1,000 files were added in two and a half minutes it came to 430 and 470 MB
-(two runs) and stayed there; with glibc's own number, eight for each core, to 674 MB, and it went on growing."""
+"""Heaps of a server. While 32 people asked and 1,000 files were added in two and a half minutes it came to 430 and
+470 MB (two runs) and stayed there; with glibc's own number, eight for each core, to 674 MB, and it went on growing."""
 _M_ARENA_MAX = -8  # of malloc.h
 CLOSING_SECONDS = 5
 """How long the end of the server waits for answers in hand; the slowest measured takes two seconds."""
