@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
-from browser import ARGUMENTS, CHROMIUM
 
 from qa.evaluation import plots, report
 from qa.evaluation.details import CLASSES, EXCERPTS, LARGEST, Excerpt, excerpted
@@ -485,17 +484,6 @@ def test_nothing_to_plot_is_no_plot() -> None:
 
 
 # In a browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("chromium is not on this machine")
-    with playwright.sync_playwright() as started:
-        made = started.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield made
-        made.close()
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -342,20 +342,22 @@ def _telling(site: Site, owner: str, given: Answer, scope: Scope, chat: Chat, re
         yield Step(_with(chat, html))
         time.sleep(PAUSE)
     yield None
-    conversation, kept = _keep(site, owner, given, scope, chat.id, replaced)
+    asked_with = {"sources": scope.sources, "k": scope.k, "by": scope.by, "documents": size}
+    conversation, kept = _keep(site, owner, given, asked_with, chat.id, replaced)
     exchange = Exchange(number, _html(given, size, number, kept, chosen=len(scope.sources)), given, kept)
     told = replace(chat.after(exchange), id=conversation)
     yield Step(_shown(told), render.sources(given, number), chat=told)
 
 
-def _keep(site: Site, owner: str, given: Answer, scope: Scope, conversation: str, replaced: str) -> tuple[str, str]:
+def _keep(
+    site: Site, owner: str, given: Answer, settings: Mapping[str, Any], conversation: str, replaced: str
+) -> tuple[str, str]:
     """Put an answer into the history; its ids there. An answer that cannot be kept is shown all the same."""
     if site.history is None or not owner or not may_keep(site):
         return conversation, ""
     with suppress(HistoryError):  # a damaged file, or a full disk: the list of conversations says which
         if replaced:
             site.history.replace_from(owner, conversation, replaced)
-        settings = {"sources": scope.sources, "k": scope.k, "by": scope.by, "documents": _size(site.library)}
         return site.history.add(owner, conversation, given, settings)
     return conversation, ""
 
