@@ -75,18 +75,20 @@ class Measured:
 
     def of(self, folder: Path) -> int:
         """The folder's bytes, measured anew in a thread where that was some seconds ago; only the first call waits."""
-        if self.bytes is None:
-            self._measure(folder)
-        elif time.monotonic() >= self.until:
+        held = self.bytes
+        if held is None:
+            return self._measure(folder)
+        if time.monotonic() >= self.until:
             self.until = math.inf  # one thread is enough
             threading.Thread(target=self._measure, args=(folder,), name="refdesk-measure", daemon=True).start()
-        return self.bytes or 0
+        return held
 
-    def _measure(self, folder: Path) -> None:
+    def _measure(self, folder: Path) -> int:
         began = time.monotonic()
-        self.bytes = measure(folder)[1]
+        held = self.bytes = measure(folder)[1]
         ended = time.monotonic()
         self.until = ended + max(MEASURED_SECONDS, (ended - began) / MEASURED_SHARE)
+        return held
 
 
 @dataclass(frozen=True, slots=True)
