@@ -25,7 +25,7 @@ from qa.ingest import FileState, Ingest, Job, QueueFullError
 from qa.types import DocumentInfo
 from qa.uploads import DiskFullError, TakenError, Uploads, safe_name
 
-SECONDS = 30
+SECONDS = 120
 
 
 @pytest.fixture

@@ -200,7 +200,6 @@ let coming = null; // the one that was asked for and is not there yet
 let answered = ""; // the last exchange that is kept of the one in view
 
 refdesk.open = (conversation, exchange = "") => {
-  toggleMenu(false);
   refdesk.go({ view: "chat", conversation, exchange });
   if (conversation === open) scrollTo(exchange);
 };
@@ -264,27 +263,31 @@ document.addEventListener("refdesk:library", () => trigger("renew"));
 
 // The list of conversations: a column, on a phone a drawer
 
-function toggleMenu(on) {
-  const main = document.getElementById("rd-main");
-  const narrow = matchMedia("(max-width: 1080px)").matches;
-  if (narrow) main.classList.toggle("rd-menu", on);
-  else if (on === undefined) main.classList.toggle("rd-wide");
-  const shown = narrow ? main.classList.contains("rd-menu") : !main.classList.contains("rd-wide");
-  document.querySelector("[data-act=menu]").setAttribute("aria-expanded", String(shown));
+const main = document.getElementById("rd-main");
+const narrow = matchMedia("(max-width: 1080px)");
+const opener = document.querySelector("[data-act=menu]");
+
+function toggleMenu() {
+  if (!narrow.matches) main.classList.toggle("rd-wide");
+  else if (refdesk.layer("menu")) refdesk.uncover("menu");
+  else refdesk.cover("menu");
+  showMenu();
 }
-toggleMenu(false);
+
+function showMenu() {
+  const on = Boolean(refdesk.layer("menu"));
+  if (!on && main.classList.contains("rd-menu") && document.activeElement.closest("#rd-nav")) opener.focus();
+  main.classList.toggle("rd-menu", on);
+  opener.setAttribute("aria-expanded", String(narrow.matches ? on : !main.classList.contains("rd-wide")));
+}
+showMenu();
+document.addEventListener("refdesk:place", showMenu);
+document.addEventListener("click", (event) => {
+  if (refdesk.layer("menu") && !event.target.closest("#rd-nav, [data-act=menu]")) refdesk.uncover("menu");
+});
 
 document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || event.isComposing) return;
-  if (!settings.hidden) {
-    setSettings(false);
-    summary.focus();
-  } else if (document.getElementById("rd-main").classList.contains("rd-menu")) {
-    toggleMenu(false);
-    document.querySelector("[data-act=menu]").focus();
-  }
-});
-document.addEventListener("click", (event) => {
-  const main = document.getElementById("rd-main");
-  if (main.classList.contains("rd-menu") && !event.target.closest("#rd-nav, [data-act=menu]")) toggleMenu(false);
+  if (event.key !== "Escape" || event.isComposing || settings.hidden) return;
+  setSettings(false);
+  summary.focus();
 });

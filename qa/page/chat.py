@@ -343,23 +343,25 @@ def _telling(site: Site, owner: str, given: Answer, scope: Scope, chat: Chat, re
         time.sleep(PAUSE)
     yield None
     asked_with = {"sources": scope.sources, "k": scope.k, "by": scope.by, "documents": size}
-    conversation, kept = _keep(site, owner, given, asked_with, chat.id, replaced)
+    conversation, kept, notice = _keep(site, owner, given, asked_with, chat.id, replaced)
     exchange = Exchange(number, _html(given, size, number, kept, chosen=len(scope.sources)), given, kept)
     told = replace(chat.after(exchange), id=conversation)
-    yield Step(_shown(told), render.sources(given, number), chat=told)
+    yield Step(_shown(told, notice), render.sources(given, number), chat=told)
 
 
 def _keep(
     site: Site, owner: str, given: Answer, settings: Mapping[str, Any], conversation: str, replaced: str
-) -> tuple[str, str]:
-    """Put an answer into the history; its ids there. An answer that cannot be kept is shown all the same."""
-    if site.history is None or not owner or not may_keep(site):
-        return conversation, ""
+) -> tuple[str, str, str]:
+    """Put an answer into the history; its ids there. An answer that cannot be kept is shown, with why it is not."""
+    if site.history is None or not owner:
+        return conversation, "", ""
+    if not may_keep(site):
+        return conversation, "", "This answer is not kept: the library's folder is full."
     with suppress(HistoryError):  # a damaged file, or a full disk: the list of conversations says which
         if replaced:
             site.history.replace_from(owner, conversation, replaced)
-        return site.history.add(owner, conversation, given, settings)
-    return conversation, ""
+        return *site.history.add(owner, conversation, given, settings), ""
+    return conversation, "", "This answer could not be kept."
 
 
 def _html(given: Answer, size: int, number: int, kept: str, *, chosen: int, rating: int = 0) -> str:

@@ -76,7 +76,7 @@ document.addEventListener("refdesk:place", ({ detail: before }) => {
   setSheet(Boolean(refdesk.layer("sources") || (id && main.classList.contains("rd-reading"))));
   showEnlarged(Boolean(refdesk.layer("picture")));
   const left = before.layers.length > place.layers.length && before.view === place.view;
-  if (left && before.layers.at(-1).kind !== "picture" && !quietly) giveFocusBack();
+  if (left && ["sources", "document"].includes(before.layers.at(-1).kind) && !quietly) giveFocusBack();
 });
 
 watch("value", () => {

@@ -16,7 +16,8 @@ window.refdesk = {
   },
 
   // Where the visitor is: the view in the middle ("chat", "documents" or "evaluation"), the conversation ("" for one that
-  // is not kept), and what lies over the view: "sources" (on a phone), a "document", its "picture" enlarged.
+  // is not kept), and what lies over the view: "sources" (on a phone), a "document", its "picture" enlarged, or the
+  // "menu" (the list of conversations on a narrow page), which goes before anything else comes.
   place: null,
 
   get view() {
@@ -29,6 +30,7 @@ window.refdesk = {
 
   // Another place is a step that the browser's Back undoes.
   go({ view = this.place.view, conversation = this.place.conversation, exchange = "" }) {
+    this.uncover("menu");
     const before = this.place;
     if (view === before.view && conversation === before.conversation) return;
     const at = before.at + 1;
@@ -48,6 +50,7 @@ window.refdesk = {
 
   // Put something over the view. One of a kind takes the place of the other; with `replace` that is no step.
   cover(kind, id = "", { replace = false } = {}) {
+    if (kind !== "menu") this.uncover("menu");
     const { layers, at: here } = this.place;
     const old = layers.findIndex((layer) => layer.kind === kind);
     if (old >= 0 && layers[old].id === id) return;
@@ -152,7 +155,6 @@ const places = {
     refdesk.place = place;
     if (place.view !== before.view) {
       document.getElementById("rd-page").dataset.view = place.view;
-      document.getElementById("rd-main").classList.remove("rd-menu");
       document.dispatchEvent(new CustomEvent("refdesk:view", { detail: place.view }));
     }
     document.dispatchEvent(new CustomEvent("refdesk:place", { detail: before }));

@@ -209,6 +209,38 @@ def test_on_a_phone_back_closes_what_lies_over_the_chat(browser: Browser, addres
         page.wait_for_function(f"{AT} === 0")
 
 
+def test_on_a_phone_back_closes_the_list_of_conversations(browser: Browser, address: str) -> None:
+    with visiting(browser, address, width=390, height=844) as visit:
+        page, shows, nav = visit.page, questions(visit.page), visit.page.locator("#rd-nav")
+        opener = page.get_by_role("button", name="Conversations", exact=True)
+        visit.ask(LEAVE)
+        conversation(page)
+        page.get_by_role("button", name="New chat").click()
+        shows([])
+        opener.click()
+        playwright.expect(nav).to_be_visible()
+        playwright.expect(opener).to_have_attribute("aria-expanded", "true")
+        nav.get_by_role("link").first.focus()
+        page.go_back()
+        playwright.expect(nav).to_be_hidden()
+        playwright.expect(opener).to_have_attribute("aria-expanded", "false")
+        playwright.expect(opener).to_be_focused()
+        page.go_forward()
+        playwright.expect(nav).to_be_visible()
+        nav.get_by_role("link", name=LEAVE).first.click()
+        shows([LEAVE])
+        playwright.expect(nav).to_be_hidden()
+        page.go_back()  # to the chat that was left, not to the list over it
+        shows([])
+        playwright.expect(nav).to_be_hidden()
+        opener.click()
+        page.get_by_role("button", name="Evaluate").click()
+        playwright.expect(page.get_by_role("heading", name="Evaluate")).to_be_focused()
+        page.go_back()
+        playwright.expect(page.get_by_role("heading", name="Ask your documents")).to_be_visible()
+        playwright.expect(nav).to_be_hidden()
+
+
 def test_an_open_document_outlives_a_reload(browser: Browser, address: str) -> None:
     with visiting(browser, address) as visit:
         page = visit.page

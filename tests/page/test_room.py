@@ -31,9 +31,11 @@ def site(library: Library, folder: Path) -> Site:
 def asked(site: Site, before: Chat, again: Again | None = None) -> Chat:
     """The conversation after one more question."""
     steps = list(chat.ask(site, "me", QUESTION, before, Scope(), Turnstile(), again))
-    after = steps[-1].chat
+    after, shown = steps[-1].chat, steps[-1].transcript
     assert after is not None
+    assert shown is not None
     assert "The lighthouse is red." in after.exchanges[-1].html
+    assert ("This answer is not kept" in shown) == (not after.exchanges[-1].id)
     return after
 
 
@@ -60,6 +62,14 @@ def test_a_conversation_is_kept_where_there_is_room(site: Site) -> None:
     site.history.close()
 
 
+def test_an_answer_that_cannot_be_kept_is_shown(site: Site) -> None:
+    assert site.history is not None
+    site.history.path.write_bytes(b"no database" * 1_000)
+    *_, last = chat.ask(site, "me", QUESTION, Chat(), Scope(), Turnstile())
+    assert "The lighthouse is red." in (last.transcript or "")
+    assert "This answer could not be kept." in (last.transcript or "")
+
+
 def test_the_folder_is_measured_now_and_then(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[str] = []
 
@@ -76,7 +86,7 @@ def test_the_folder_is_measured_now_and_then(site: Site, monkeypatch: pytest.Mon
     (site.library.path / "more").write_bytes(bytes(1_000))
     tight.measured.until = 0.0
     assert may_keep(tight)  # by what it held before
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while may_keep(tight):
         assert time.monotonic() < until
         time.sleep(0.01)
