@@ -21,6 +21,8 @@ _ICON = (
 )
 _PARTS = ("page", "asking", "evaluation", "documents", "history")
 """Parts of the page, each with a style sheet and a script; the script is the body of a function of its gr.HTML."""
+_IN_HEAD = ("shared", "pictures", "previews")
+"""Scripts that are there before any part."""
 _QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -29,7 +31,8 @@ def head() -> str:
     style = "".join(_file(f"{part}.css") for part in ("tokens", *_PARTS))
     icon = f'<link rel="icon" type="image/svg+xml" href="data:image/svg+xml,{quote(_ICON)}">'
     meta = '<meta name="color-scheme" content="light dark">'
-    return f"{meta}{icon}<style>{style}</style><script>{_file('shared.js')}</script>"
+    scripts = "".join(f"<script>{_file(f'{name}.js')}</script>" for name in _IN_HEAD)
+    return f"{meta}{icon}<style>{style}</style>{scripts}"
 
 
 def _file(name: str) -> str:

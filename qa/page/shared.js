@@ -1,6 +1,14 @@
 // What the scripts of the page's parts share. It stands in the page's head, so that it is there before any of them.
 
 window.refdesk = {
+  BEGINNING: "#rd-mark, .rd-about h2[tabindex]", // where one reads a document: at its quote, else at its title
+  phone: matchMedia("(max-width: 860px)"),
+
+  // Everything that stands for a citation.
+  citing(id) {
+    return document.querySelectorAll(`[data-cite~="${CSS.escape(id)}"]`);
+  },
+
   // What the next question is asked with: only these sources (globs), so many passages, how they are found.
   scope: { sources: [], k: 5, by: "both" },
 
