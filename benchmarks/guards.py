@@ -284,7 +284,7 @@ GUARDS = (
               "test_history.py::test_owners_never_see_each_other")
         for what, text, without in (
             ("added to", "if found is not None and found[0] != owner:", "if False:"),
-            ("asked again", "WHERE id = :conversation AND owner = :owner)", "WHERE id = :conversation)"),
+            ("asked again", "'' WHERE conversation = ? AND id = ?", "'' WHERE ? > '' AND id = ?"),
             ("renamed", "named = 1 WHERE id = ? AND owner = ?", "named = 1 WHERE id = ? AND ? > ''"),
             ("deleted", "DELETE FROM conversations WHERE id = ? AND owner = ?",
              "DELETE FROM conversations WHERE id = ? AND ? > ''"),
@@ -292,7 +292,7 @@ GUARDS = (
              "\"DELETE FROM conversations WHERE ? > ''\""),
             ("rated", '"AND conversation IN (SELECT id FROM conversations WHERE owner = ?)",\n            rating',
              "\"AND conversation IN (SELECT id FROM conversations WHERE ? > '')\",\n            rating"),
-            ("listed", "WHERE owner = :owner AND EXISTS", "WHERE :owner > '' AND EXISTS"),
+            ("listed", "WHERE owner = :owner AND (", "WHERE :owner > '' AND ("),
             ("read", "updated FROM conversations WHERE id = ? AND owner = ?",
              "updated FROM conversations WHERE id = ? AND ? > ''"),
             ("found", '"AND conversation IN (SELECT id FROM conversations WHERE owner = ?)",\n            (',

@@ -152,7 +152,9 @@ class History:
 
     # Writing
 
-    def add(self, owner: str, conversation_id: str, answer: Answer, settings: Mapping[str, Any]) -> tuple[str, str]:
+    def add(
+        self, owner: str, conversation_id: str, answer: Answer, settings: Mapping[str, Any], *, replaces: str = ""
+    ) -> tuple[str, str]:
         """Keep an answer at the end of a conversation; returns the ids of the conversation and of the exchange.
 
         Args:
@@ -161,6 +163,7 @@ class History:
             answer: as `Library.ask` gives it. Passages that it does not quote are left out if it is too long.
             settings: what it was asked with, as JSON holds it. Of `sources` that are too long together the first are
                 kept, and `sources_left_out` counts the others.
+            replaces: the id of an exchange of the conversation whose place it takes; the others stay as they are.
 
         Raises:
             HistoryError: there is no owner, the conversation is somebody else's, or something is too long.
@@ -176,36 +179,26 @@ class History:
             if found is None:
                 conversation_id = secrets.token_urlsafe(_ID_BYTES)
                 run.execute("INSERT INTO conversations VALUES (?, ?, '', 0, ?, ?)", (conversation_id, owner, at, at))
+            values = (exchange_id, at, answer.question, told, chosen, conversation_id)
+            replaced = run.execute(
+                "UPDATE exchanges SET id = ?, asked_at = ?, question = ?, answer = ?, settings = ?, rating = 0, "
+                "note = '' WHERE conversation = ? AND id = ?",
+                (*values, replaces),
+            ).rowcount
+            if not replaced:
+                run.execute(
+                    "INSERT INTO exchanges (id, asked_at, question, answer, settings, conversation) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    values,
+                )
             run.execute(
-                "INSERT INTO exchanges (id, conversation, asked_at, question, answer, settings) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (exchange_id, conversation_id, at, answer.question, told, chosen),
-            )
-            run.execute(
-                "UPDATE conversations SET updated = ?, title = iif(title = '', ?, title) WHERE id = ?",
-                (at, _title(answer.question), conversation_id),
+                "UPDATE conversations SET updated = :at, title = iif(title = '' OR (NOT named AND :exchange = "
+                "(SELECT id FROM exchanges WHERE conversation = :id ORDER BY number LIMIT 1)), :title, title) "
+                "WHERE id = :id",
+                {"at": at, "exchange": exchange_id, "title": _title(answer.question), "id": conversation_id},
             )
             _drop_old(run, owner, conversation_id)
         return conversation_id, exchange_id
-
-    def replace_from(self, owner: str, conversation_id: str, exchange_id: str) -> int:
-        """Drop an exchange and all later ones, so that it can be asked anew; returns how many went.
-
-        A conversation that has none left keeps its title only if its owner gave it.
-        """
-        with self._transaction() as run:
-            gone = run.execute(
-                "DELETE FROM exchanges WHERE conversation = :conversation AND number >= "
-                "(SELECT number FROM exchanges WHERE id = :exchange AND conversation = :conversation) "
-                "AND EXISTS (SELECT 1 FROM conversations WHERE id = :conversation AND owner = :owner)",
-                {"conversation": conversation_id, "exchange": exchange_id, "owner": owner},
-            ).rowcount
-            run.execute(
-                "UPDATE conversations SET title = '' WHERE id = ? AND owner = ? AND NOT named "
-                "AND NOT EXISTS (SELECT 1 FROM exchanges WHERE conversation = conversations.id)",
-                (conversation_id, owner),
-            )
-        return gone
 
     def rename(self, owner: str, conversation_id: str, title: str) -> bool:
         """Give a conversation another title; False if there is none.
@@ -259,8 +252,7 @@ class History:
         rows = self._rows(
             "SELECT id, title, updated, (SELECT COUNT(*) FROM exchanges WHERE conversation = c.id) "
             "FROM conversations c "
-            "WHERE owner = :owner AND EXISTS (SELECT 1 FROM exchanges WHERE conversation = c.id) AND (:query = '' "
-            "OR instr(folded(title), :query) OR EXISTS (SELECT 1 FROM exchanges "
+            "WHERE owner = :owner AND (:query = '' OR instr(folded(title), :query) OR EXISTS (SELECT 1 FROM exchanges "
             "WHERE conversation = c.id AND instr(folded(question), :query))) "
             "ORDER BY updated DESC, rowid DESC LIMIT :limit OFFSET :offset",
             {"owner": owner, "query": _folded(query.strip()), "limit": limit, "offset": offset},

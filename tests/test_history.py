@@ -168,7 +168,10 @@ def test_owners_never_see_each_other(kept: History) -> None:
         kept.add("you", mine, nothing("Mine now?"), {})
     assert not kept.rename("you", mine, "Yours")
     assert not kept.rate("you", exchange, 1)
-    assert kept.replace_from("you", mine, exchange) == 0
+    with pytest.raises(HistoryError, match="somebody else's"):
+        kept.add("you", mine, nothing("Mine now?"), {}, replaces=exchange)
+    elsewhere, _ = kept.add("you", yours, nothing("Mine here?"), {}, replaces=exchange)
+    assert questions(kept, elsewhere, "you") == ["Your secret", "Mine here?"]
     assert not kept.delete("you", mine)
     kept.rate("me", exchange, 1)
     assert list(kept.feedback("you")) == []
@@ -185,26 +188,30 @@ def test_somebody_owns_a_conversation(kept: History, owner: str) -> None:
     assert kept.conversations(owner) == []
 
 
-def test_asking_again_drops_what_followed(kept: History) -> None:
+def test_asking_again_takes_the_place_of_one_answer(kept: History) -> None:
     conversation, first = kept.add("me", "", nothing("One"), {})
     _, second = kept.add("me", conversation, nothing("Two"), {})
     kept.add("me", conversation, nothing("Three"), {})
+    kept.rate("me", second, -1, "wrong")
     other, elsewhere = kept.add("me", "", nothing("Elsewhere"), {})
-    assert kept.replace_from("me", conversation, elsewhere) == 0
-    assert kept.replace_from("me", conversation, second) == 2
-    kept.add("me", conversation, nothing("Two, otherwise"), {})
-    assert questions(kept, conversation) == ["One", "Two, otherwise"]
-    assert kept.replace_from("me", conversation, first) == 2
-    assert [one.id for one in kept.conversations("me")] == [other]  # an empty one is not listed
-    kept.add("me", conversation, nothing("One, otherwise"), {})
+    again, otherwise = kept.add("me", conversation, nothing("Two, otherwise"), {"k": 3}, replaces=second)
+    assert (again, questions(kept, conversation)) == (conversation, ["One", "Two, otherwise", "Three"])
+    assert kept.find("me", second) is None
+    found = kept.find("me", otherwise)
+    assert found is not None
+    assert (dict(found[1].settings), found[1].rating, found[1].note) == ({"k": 3}, 0, "")
+    assert kept.conversations("me")[0].title == "One"
+    kept.add("me", conversation, nothing("One, otherwise"), {}, replaces=first)
     assert [one.title for one in kept.conversations("me")] == ["One, otherwise", "Elsewhere"]
+    kept.add("me", conversation, nothing("Four"), {}, replaces=elsewhere)  # which is not of this conversation
+    assert questions(kept, conversation) == ["One, otherwise", "Two, otherwise", "Three", "Four"]
+    assert questions(kept, other) == ["Elsewhere"]
 
 
 def test_a_given_title_stays(kept: History) -> None:
     conversation, first = kept.add("me", "", nothing("One"), {})
     assert kept.rename("me", conversation, "Mine")
-    kept.replace_from("me", conversation, first)
-    kept.add("me", conversation, nothing("Two"), {})
+    kept.add("me", conversation, nothing("Two"), {}, replaces=first)
     assert [one.title for one in kept.conversations("me")] == ["Mine"]
 
 

@@ -197,7 +197,7 @@ document.addEventListener("click", (event) => {
 
 let open = ""; // the conversation in view
 let coming = null; // the one that was asked for and is not there yet
-let answered = ""; // the last exchange that is kept of the one in view
+let answered = ""; // the exchanges that are kept of the one in view
 
 refdesk.open = (conversation, exchange = "") => {
   refdesk.go({ view: "chat", conversation, exchange });
@@ -229,9 +229,9 @@ function scrollTo(exchange) {
 function look() {
   const conversation = log()?.dataset.conversation || "";
   const exchanges = [...document.querySelectorAll("#rd-transcript .rd-exchange")];
-  const kept = exchanges.at(-1)?.dataset.exchange || "";
+  const kept = exchanges.map((exchange) => exchange.dataset.exchange).join(" ").trim();
   const missing = coming && !exchanges.length && log()?.querySelector(".rd-notice");
-  if (exchanges.at(-1)?.getAttribute("aria-busy") === "true") coming = null; // what is asked now is asked here
+  if (exchanges.some((exchange) => exchange.ariaBusy === "true")) coming = null; // what is asked now is asked here
   if (conversation !== open || missing) {
     open = conversation;
     if (coming && open && coming !== open) call(); // while that one came, another was asked for
@@ -239,7 +239,7 @@ function look() {
     document.dispatchEvent(new CustomEvent("refdesk:conversation", { detail: { conversation: open } }));
   }
   if (kept && kept !== answered)
-    document.dispatchEvent(new CustomEvent("refdesk:answered", { detail: { conversation: open, exchange: kept } }));
+    document.dispatchEvent(new CustomEvent("refdesk:answered"));
   answered = kept;
 }
 

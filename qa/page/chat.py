@@ -109,9 +109,12 @@ class Chat:
         """The number of the next exchange."""
         return self.exchanges[-1].number + 1 if self.exchanges else 1
 
-    def after(self, exchange: Exchange) -> Chat:
-        """The conversation with one more exchange."""
-        return replace(self, exchanges=(*self.exchanges, exchange)[-MOST_EXCHANGES:])
+    def holding(self, exchange: Exchange) -> Chat:
+        """The conversation with an exchange in the place of its number, or at the end."""
+        if exchange.number >= self.next:
+            return replace(self, exchanges=(*self.exchanges, exchange)[-MOST_EXCHANGES:])
+        others = (exchange if one.number == exchange.number else one for one in self.exchanges)
+        return replace(self, exchanges=tuple(others))
 
     def before(self, number: int) -> Chat:
         """The conversation as it was before an exchange."""
@@ -163,7 +166,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A question asked anew in the place of an earlier one, which goes with all that followed.
+    """A question asked anew in the place of an earlier one; what followed stays.
 
     `exchange` is the earlier one's id in the history, empty where it is not there, `number` its place on the page.
     `alone` searches its words as they are, without the earlier questions; `k` and `by` replace those of the scope.
@@ -248,7 +251,7 @@ def _as_chat(site: Site, kept: Conversation) -> Chat:
         held = one.settings.get("documents", size)
         chosen = len(one.settings.get("sources", ())) + one.settings.get("sources_left_out", 0)
         html = _html(one.answer, held, chat.next, one.id, chosen=chosen, rating=one.rating)
-        chat = chat.after(Exchange(chat.next, html, one.answer, one.id))
+        chat = chat.holding(Exchange(chat.next, html, one.answer, one.id))
     return chat
 
 
@@ -263,7 +266,7 @@ def ask(
 ) -> Iterator[Step]:
     """Answer a question of a conversation: first that it was heard, then the answer's sentences, then its sources.
 
-    With `again` it takes the place of an earlier one, which goes with all that followed when the answer is there.
+    With `again` it takes the place of an earlier one when the answer is there.
     """
     number = turnstile.enter()
     for step in _asking(site, owner, question, chat, scope, again):
@@ -282,12 +285,12 @@ def _asking(
 ) -> Iterator[Step | None]:
     """The steps of `ask`, with None now and then while there is none."""
     chat = _remembered(site, owner, chat, scope)
-    replaced = ""
+    number, replaced = chat.next, ""
     if again is not None:
         scope = replace(scope, k=again.k or scope.k, by=again.by or scope.by)
         earlier = next((one for one in chat.exchanges if one.is_at(again.number, again.exchange)), None)
         if earlier is not None:
-            replaced, chat = earlier.id, chat.before(earlier.number)
+            number, replaced = earlier.number, earlier.id
     library = site.library
     asked = question.strip().encode("utf-8", "replace").decode()
     if not asked:
@@ -296,9 +299,9 @@ def _asking(
     if scope.unclear:
         yield Step(_shown(chat, notice="These are too many documents to choose one by one: choose whole folders."))
         return
-    size, number = _size(library), chat.next
-    yield Step(_with(chat, render.exchange(asked, render.searching(size), number, busy=True)), question="")
-    turns = () if again is not None and again.alone else chat.turns
+    size = _size(library)
+    yield Step(_with(chat, number, render.exchange(asked, render.searching(size), number, busy=True)), question="")
+    turns = () if again is not None and again.alone else chat.before(number).turns
 
     def answered() -> Answer:
         with site.asking(asked):
@@ -314,13 +317,13 @@ def _asking(
         yield Step(_shown(chat, notice=str(error)), question=question)
     except QAError as error:
         html = render.exchange(asked, render.failure(str(error)), number)
-        failed = chat.after(Exchange(number, html))
+        failed = chat.holding(Exchange(number, html))
         yield Step(_shown(failed), chat=failed)
     except Exception:
-        yield Step(_with(chat, render.exchange(asked, render.failure(_BUG), number)))
+        yield Step(_with(chat, number, render.exchange(asked, render.failure(_BUG), number)))
         raise
     else:
-        yield from _telling(site, owner, given, scope, chat, replaced)
+        yield from _telling(site, owner, given, scope, chat, number, replaced)
 
 
 def open_citation(site: Site, reference: object, sequence: object) -> str:
@@ -334,19 +337,22 @@ def open_citation(site: Site, reference: object, sequence: object) -> str:
         return context.unavailable(str(error), number)
 
 
-def _telling(site: Site, owner: str, given: Answer, scope: Scope, chat: Chat, replaced: str) -> Iterator[Step | None]:
-    size, number = _size(site.library), chat.next
+def _telling(
+    site: Site, owner: str, given: Answer, scope: Scope, chat: Chat, number: int, replaced: str
+) -> Iterator[Step | None]:
+    size = _size(site.library)
     for shown in range(1, len(given.sentences)):
         part = render.answer(given, size, shown, chosen=len(scope.sources))
         html = render.exchange(given.question, part, number, busy=True)
-        yield Step(_with(chat, html))
+        yield Step(_with(chat, number, html))
         time.sleep(PAUSE)
     yield None
     asked_with = {"sources": scope.sources, "k": scope.k, "by": scope.by, "documents": size}
     conversation, kept, notice = _keep(site, owner, given, asked_with, chat.id, replaced)
     exchange = Exchange(number, _html(given, size, number, kept, chosen=len(scope.sources)), given, kept)
-    told = replace(chat.after(exchange), id=conversation)
-    yield Step(_shown(told, notice), render.sources(given, number), chat=told)
+    told = replace(chat.holding(exchange), id=conversation)
+    panel = render.sources(given, number, earlier=told.exchanges[-1] is not exchange)
+    yield Step(_shown(told, notice), panel, chat=told)
 
 
 def _keep(
@@ -358,9 +364,7 @@ def _keep(
     if not may_keep(site):
         return conversation, "", "This answer is not kept: the library's folder is full."
     with suppress(HistoryError):  # a damaged file, or a full disk: the list of conversations says which
-        if replaced:
-            site.history.replace_from(owner, conversation, replaced)
-        return *site.history.add(owner, conversation, given, settings), ""
+        return *site.history.add(owner, conversation, given, settings, replaces=replaced), ""
     return conversation, "", "This answer could not be kept."
 
 
@@ -373,8 +377,8 @@ def _shown(chat: Chat, notice: str = "") -> str:
     return render.transcript([one.html for one in chat.exchanges], notice, chat.id)
 
 
-def _with(chat: Chat, html: str) -> str:
-    return _shown(chat.after(Exchange(chat.next, html)))
+def _with(chat: Chat, number: int, html: str) -> str:
+    return _shown(chat.holding(Exchange(number, html)))
 
 
 def _id(said: object) -> str:

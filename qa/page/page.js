@@ -168,12 +168,13 @@ function step(button) {
   if (next) refdesk.cover("document", next.dataset.cite, { replace: true });
 }
 
-// A new question closes the document of the last answer and scrolls to its place.
+// A new question closes the document of the last answer and scrolls to its place, which is an earlier one's where that
+// is asked again.
 let seen = { exchanges: 0, busy: false, conversation: "" };
 function follow() {
-  const all = document.querySelectorAll("#rd-transcript .rd-exchange");
-  const last = all[all.length - 1];
-  const busy = last?.getAttribute("aria-busy") === "true";
+  const all = [...document.querySelectorAll("#rd-transcript .rd-exchange")];
+  const answering = all.find((exchange) => exchange.getAttribute("aria-busy") === "true");
+  const busy = Boolean(answering);
   const conversation = document.querySelector("#rd-transcript .rd-log")?.dataset.conversation;
   const before = seen;
   seen = { exchanges: all.length, busy, conversation };
@@ -184,9 +185,10 @@ function follow() {
     refdesk.uncover();
     quietly = false;
   }
-  if (!last) return;
+  const to = answering || all.at(-1);
+  if (!to) return;
   const log = document.querySelector("#rd-transcript .rd-log");
-  const place = last.offsetTop - log.offsetTop + (all.length > 1 ? 12 : -24);
+  const place = to.offsetTop - log.offsetTop + (to === all[0] ? -24 : 12);
   log.scrollTo({ top: place, behavior: still.matches ? "instant" : "smooth" });
 }
 

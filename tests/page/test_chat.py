@@ -56,11 +56,13 @@ def test_a_conversation_before_one_of_its_exchanges() -> None:
     for number in range(1, 4):
         assert whole.next == number
         answer = Answer(str(number), str(number), found=number != 2, sentences=(), hits=())
-        whole = whole.after(Exchange(number, f"<p>{number}</p>", answer))
+        whole = whole.holding(Exchange(number, f"<p>{number}</p>", answer))
     assert [turn.question for turn in whole.turns] == ["1", "3"]  # not what found nothing
     assert [one.number for one in whole.before(3).exchanges] == [1, 2]
     assert whole.before(1).exchanges == ()
     assert whole.before(2**31) == whole
+    again = whole.holding(Exchange(2, "<p>again</p>"))
+    assert [one.html for one in again.exchanges] == ["<p>1</p>", "<p>again</p>", "<p>3</p>"]
 
 
 @pytest.fixture
@@ -84,7 +86,7 @@ def test_an_overtaken_question_says_no_more(site: Site) -> None:
 
 
 def test_a_question_that_is_given_up_leaves_the_conversation_as_it_was(site: Site) -> None:
-    turnstile, before = Turnstile(), Chat().after(Exchange(1, "<p>before</p>"))
+    turnstile, before = Turnstile(), Chat().holding(Exchange(1, "<p>before</p>"))
     asked = chat.ask(site, "me", "How many days of leave?", before, Scope(), turnstile)
     next(asked)
     turnstile.give_up()
