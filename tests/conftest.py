@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 from browser import ARGUMENTS, CHROMIUM
 
@@ -14,6 +15,9 @@ from qa import Library
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+
+hypothesis.settings.register_profile("refdesk", deadline=None)  # a busy machine is no error
+hypothesis.settings.load_profile("refdesk")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -415,14 +415,14 @@ def test_a_citation_of_changed_or_removed_text_is_refused(library: Library, fold
 ids = st.text() | st.from_regex(r"[0-9a-f]{0,17}\.-?[0-9]{0,25}\.[0-9]{0,25}", fullmatch=True)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ids)
 def test_hostile_citation_ids(shelf: Library, citation_id: str) -> None:
     with pytest.raises(CitationError):
         shelf.open_citation(citation_id)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text(max_size=20))
 def test_hostile_document_ids(shelf: Library, document_id: str) -> None:
     with pytest.raises(CitationError):

@@ -44,7 +44,7 @@ def judged_runs(draw: st.DrawFn) -> tuple[Grades, Run]:
 
 
 @given(judged_runs())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 def test_our_numbers_are_ir_measures_own(case: tuple[Grades, Run]) -> None:
     grades, run = case
     assume(any(run.values()))
@@ -67,7 +67,7 @@ def test_our_numbers_are_ir_measures_own(case: tuple[Grades, Run]) -> None:
 
 
 @given(judged_runs())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 def test_without_ties_they_are_the_textbooks(case: tuple[Grades, Run]) -> None:
     grades, run = case
     assume(any(run.values()))

@@ -199,7 +199,7 @@ def expected(number: int, row: dict[str, Any]) -> Question:
 
 
 @given(st.lists(rows, min_size=1, max_size=4), st.sampled_from(",;\t"), st.booleans())
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_was_written_reads_back_equal(
     tmp_path: Path, written: list[dict[str, Any]], delimiter: str, ascii_only: bool
 ) -> None:

@@ -553,7 +553,7 @@ MARKUP = st.sampled_from(
     + " *\x0c*\r\n*\x85*\u2028*\x1c*\xa0*\x00*---\ntitle: x\n---\n*<!--*-->*&lt;*Words here*Title*and text. ".split("*")
 )
 SOURCES = st.one_of(st.text(UTF8, max_size=80), st.lists(MARKUP, max_size=30).map("".join))
-EASY = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+EASY = settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @EASY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, permutation_test
 from scipy.stats import bootstrap as scipy_bootstrap
@@ -87,7 +87,6 @@ def test_holm_multiplies_by_what_is_left_and_never_falls() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=60))
-@settings(deadline=None)
 def test_auroc_is_sklearns(pairs: list[tuple[int, bool]]) -> None:
     scores = np.array([score for score, _ in pairs], dtype=np.float64)
     labels = np.array([label for _, label in pairs])
