@@ -113,25 +113,38 @@ def _candidates(
     """The sentences of a passage by their cosine and their share of the question's terms by idf, best first.
 
     Terms that the title or a heading names say what all of the passage is about, so they choose no sentence in it:
-    below "The Juno", "How many passengers does the Juno carry?" is about passengers. Headings themselves are left out
-    where there is anything else.
+    below "The Juno", "How many passengers does the Juno carry?" is about passengers. So are those that all rows of a
+    table hold: the names of its columns. Headings themselves are left out where there is anything else, and so is the
+    row that names the columns where each row below says the names itself.
     """
     sentences = store.sentences(row.id)
     shown = [kind != "heading" for _, _, kind in sentences]
+    rows = [passage.text[start - row.start : end - row.start] for start, end, kind in sentences if kind == "table"]
+    if len(rows) > 1 and _names_columns(*rows[:2]):
+        shown[next(place for place, (_, _, kind) in enumerate(sentences) if kind == "table")] = False
     shown = shown if any(shown) else [True] * len(sentences)
     body = [sentence for sentence, is_shown in zip(sentences, shown, strict=True) if is_shown]
     weights = np.array(query.weights, dtype=np.float32)
     cosines = (weights @ query.vectors) @ vectors[shown].T  # (dim,) @ (dim, sentences)
-    above = set(terms(" ".join(store.names_above(row.document, row.start)), language))
-    asked = {term: weight for term, weight in wanted.items() if term not in above} or wanted
+    texts = [passage.text[start - row.start : end - row.start] for start, end, _ in body]
+    holding = [wanted.keys() & set(terms(text, language)) for text in texts]
+    common = set(terms(" ".join(store.names_above(row.document, row.start)), language))
+    in_rows = [held for held, (_, _, kind) in zip(holding, body, strict=True) if kind == "table"]
+    if len(in_rows) > 1:
+        common |= set.intersection(*in_rows)
+    asked = {term: weight for term, weight in wanted.items() if term not in common} or wanted
     whole = sum(asked.values()) or 1
     scored = []
-    for (start, end, _), cosine in zip(body, cosines.tolist(), strict=True):
-        text = passage.text[start - row.start : end - row.start]
-        held = wanted.keys() & set(terms(text, language))
+    for (start, end, _), text, held, cosine in zip(body, texts, holding, cosines.tolist(), strict=True):
         score = DENSE_WEIGHT * cosine + (1 - DENSE_WEIGHT) * sum(asked.get(term, 0) for term in held) / whole
         scored.append(Candidate(row.document, start, end, text, score, {term: wanted[term] for term in held}))
     return tuple(sorted(scored, key=lambda candidate: (-candidate.score, candidate.start)))
+
+
+def _names_columns(row: str, below: str) -> bool:
+    """Does a row of a table name the columns that the one below says, as in "Ship: Albatross | Captain: Ines Sol"?"""
+    names = {part.split(": ")[0] for part in below.split(" | ") if ": " in part}
+    return bool(names) and names <= set(row.split(" | "))
 
 
 def _wanted(snapshot: Snapshot, query: Query, language: str) -> dict[str, float]:

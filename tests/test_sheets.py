@@ -226,6 +226,17 @@ def test_an_answer_says_sheet_and_row(library: Library, tmp_path: Path) -> None:
     assert (cook.heading, cook.row) == (("Crew",), 1)
 
 
+def test_names_of_columns_choose_no_row_and_are_no_answer(library: Library, tmp_path: Path) -> None:
+    crews = [["Petrel", "Jan Mo", 9], ["Albatross", "Ines Sol", 12], ["Tern", "Ada Uhl", 7], ["Gannet", "Ole By", 4]]
+    saved(tmp_path / "ships.xlsx", Ships=[["Ship", "Captain", "Crew"], *crews])
+    library.sync([tmp_path / "ships.xlsx"])
+    answer = library.ask("Which captain and crew does the Albatross have?")
+    assert answer.sentences[0].text == "Ship: Albatross | Captain: Ines Sol | Crew: 12"
+    everyone = library.ask("What are ship, captain and crew?")
+    assert "Ship | Captain | Crew" not in [sentence.text for sentence in everyone.sentences]
+    assert len(everyone.sentences) == 3
+
+
 def test_several_rows_of_a_passage_are_named() -> None:
     one = Citation("a.1.2", "a.xlsx", "a", None, ("S",), None, 1, 2, "x", row=8)
     others = [replace(one, row=7), replace(one, row=6), one]
