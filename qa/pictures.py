@@ -1,4 +1,4 @@
-"""The page of a PDF that a citation names, as a picture in which exactly the quoted words are marked.
+"""The page of a PDF that a citation names, or another, as a picture in which exactly the quoted words are marked.
 
 The page is drawn in a child process with limits, as files are read: a hostile PDF takes the child down, nothing else.
 Where the words stand is not guessed. The stored text of a page was made from its characters in order, so that both are
@@ -58,6 +58,7 @@ _GRID = 100_000  # places on a page are counted in this many steps
 _HYPHENS = frozenset("-\u00ad\u2010\u2011\x02\ufffe\ufffd")
 _LENGTH = struct.Struct(">Q")
 Rectangle = tuple[float, float, float, float]
+_Key = tuple[str, int, int]  # citation, width, page
 
 
 class NoPageError(QAError):
@@ -120,24 +121,25 @@ class Pictures:
     def __init__(self, library: Library, limits: Limits = LIMITS) -> None:
         self.library = library
         self.limits = limits
-        self._kept: OrderedDict[tuple[str, int], Picture | str] = OrderedDict()
+        self._kept: OrderedDict[_Key, Picture | str] = OrderedDict()
         self._lock = threading.Lock()
         # The same picture, asked for twice at once, is drawn once.
         self._turns = [threading.Lock() for _ in range(AT_ONCE)]
 
-    def picture(self, citation_id: str, width: int = WIDTH) -> Picture:
-        """The page of a citation.
+    def picture(self, citation_id: str, width: int = WIDTH, page: int | None = None) -> Picture:
+        """The page of a citation, or another page of its document.
 
         Args:
             citation_id: as in a Citation.
             width: pixels, `NARROWEST` to `WIDEST`; a very high page comes out narrower.
+            page: from 1; None for the page where the citation begins.
 
         Raises:
             CitationError: the citation cannot be opened.
             NoPageError: it is not in a PDF.
             GoneError, ChangedError: the file is not what was indexed.
             PictureError: the page cannot be drawn.
-            QuestionError: `width` is out of range.
+            QuestionError: `width` or `page` is out of range.
         """
         from qa.originals import original
 
@@ -146,25 +148,29 @@ class Pictures:
         context = self.library.open_citation(citation_id)
         if context.citation.page is None or context.document.kind != "pdf":
             raise NoPageError("this citation is not in a PDF: there is no page to show")
-        key = (citation_id, width)
+        pages = context.document.pages or context.citation.page
+        page = context.citation.page if page is None else page
+        if not 1 <= page <= pages:
+            raise QuestionError(f"page is {page}: expected 1 to {pages}")
+        key = (citation_id, width, page)
         with self._turns[hash(key) % AT_ONCE]:
             found = self._find(key)
             if found is None:
                 with original(self.library, context.document.id) as file:
-                    wanted = Wanted(str(file.path), file.digest, *_place(context, width))
-                    found = self._drawn(key, context.document.pages or wanted.page, wanted)
+                    wanted = Wanted(str(file.path), file.digest, page, width, *_place(context, page))
+                    found = self._drawn(key, pages, wanted)
         if isinstance(found, str):
             raise PictureError(f"this page cannot be shown: {found}")
         return found
 
-    def _find(self, key: tuple[str, int]) -> Picture | str | None:
+    def _find(self, key: _Key) -> Picture | str | None:
         with self._lock:
             found = self._kept.get(key)
             if found is not None:
                 self._kept.move_to_end(key)
             return found
 
-    def _drawn(self, key: tuple[str, int], pages: int, wanted: Wanted) -> Picture | str:
+    def _drawn(self, key: _Key, pages: int, wanted: Wanted) -> Picture | str:
         """A new picture, or why there is none; both are kept, so that a hostile file costs its time once."""
         answer, late = _ask(wanted, self.limits)
         drawn: Picture | str
@@ -212,17 +218,16 @@ def locate(page: Sequence[str], text: str, start: int, end: int) -> tuple[int, i
     return (found[start][1], found[end - 1][1]) if start < end else None
 
 
-def _place(context: Context, width: int) -> tuple[int, int, str, int, int]:
-    """(page, width, the page's text, start and end of the quote in it), by keys; a quote may go on on the next page."""
+def _place(context: Context, page: int) -> tuple[str, int, int]:
+    """(a page's text, start and end of the quote in it), by keys; a quote may go on on the next page."""
     citation, text = context.citation, context.document.text
-    page = citation.page or 1
     blocks = [block for block in context.blocks if block.page == page]
 
     def upto(offset: int) -> int:
         return sum(len(keys(text[block.start : min(block.end, offset)])) for block in blocks if block.start < offset)
 
     whole = "".join(letter for block in blocks for letter, _ in keys(text[block.start : block.end]))
-    return page, width, whole, upto(citation.start), upto(citation.end)
+    return whole, upto(citation.start), upto(citation.end)
 
 
 def _unpack(answer: bytes) -> tuple[dict[str, Any], bytes]:

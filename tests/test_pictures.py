@@ -421,6 +421,32 @@ def test_widths(pictures: Pictures, lighthouse: Library) -> None:
         pictures.picture(citation, NARROWEST - 1)
 
 
+def test_other_pages(pictures: Pictures, lighthouse: Library, client: httpx.Client) -> None:
+    citation = cited(lighthouse, "lighthouse.pdf", "lit in 1871")
+    first, third = pictures.picture(citation, 300), pictures.picture(citation, 300, 3)
+    assert (first.page, first.located) == (1, True)
+    assert (third.page, third.pages, third.located) == (3, 3, False)
+    assert pictures.picture(citation, 300, 1) is first
+    assert client.get(f"/api/citations/{citation}/page.png?width=300&page=3").content == third.png
+    assert client.get(f"/api/citations/{citation}/page.json?width=300&page=3").json()["page"] == 3
+    for page in ("0", "4", "99999"):
+        said = client.get(f"/api/citations/{citation}/page.json", params={"page": page})
+        assert (said.status_code, said.json()["error"]) == (400, f"Page is {page}: expected 1 to 3.")
+    for page in ("", "x", "-1", "9" * 6):
+        assert client.get(f"/api/citations/{citation}/page.png", params={"page": page}).status_code == 400
+
+
+def test_a_quote_goes_on_on_the_next_page(tmp_path: Path, encoder: Encoder) -> None:
+    (tmp_path / "two.pdf").write_bytes(pdf([lines("The keeper lit the lamp and"), lines("went up the stairs again.")]))
+    with Library.create(tmp_path / "library", encoder=encoder) as library:
+        library.sync([tmp_path / "two.pdf"])
+        document = library.documents()[0].document_id
+        assert document is not None
+        text = library.document(document).text
+        pictures, whole = Pictures(library), f"{document}.0.{len(text)}"
+        assert [len(pictures.picture(whole, 300, page).boxes) for page in (1, 2)] == [1, 1]
+
+
 def test_a_page_like_a_ribbon_stays_small(tmp_path: Path, encoder: Encoder) -> None:
     document = pypdfium2.PdfDocument(pdf([[Words("A ribbon of paper.", 40)]]))
     document[0].set_mediabox(0, 0, 200, 14_000)
@@ -486,10 +512,10 @@ def test_pictures_that_wait_leave_the_page_its_threads(
 ) -> None:
     citation, draw, turn = cited(lighthouse, "lighthouse.pdf", "lit in 1871"), Pictures.picture, threading.Event()
 
-    def slowly(pictures: Pictures, citation_id: str, width: int) -> Picture:
+    def slowly(pictures: Pictures, citation_id: str, width: int, page: int | None) -> Picture:
         """A picture that comes when it may."""
         turn.wait(30)
-        return draw(pictures, citation_id, width)
+        return draw(pictures, citation_id, width, page)
 
     monkeypatch.setattr(Pictures, "picture", slowly)
     with ThreadPoolExecutor(50) as many:

@@ -61,6 +61,12 @@ _STEPS = (
     '<span class="rd-step-at"></span>'
     '<button type="button" class="rd-step" data-step="1" aria-label="Next citation"></button></span>'
 )
+_TURNS = (
+    '<span class="rd-turns">'
+    '<button type="button" class="rd-step" data-turn="-1" aria-label="Previous page"></button>'
+    '<span class="rd-turn-at"></span>'
+    '<button type="button" class="rd-step" data-turn="1" aria-label="Next page"></button></span>'
+)
 
 
 def _views(context: Context, *, originals: bool) -> str:
@@ -73,7 +79,7 @@ def _views(context: Context, *, originals: bool) -> str:
         )
         parts.append(
             f'<span class="rd-views" data-picture="{reference}" role="group" aria-label="Show">{buttons}</span>'
-            '<button type="button" class="rd-link rd-enlarge" data-enlarge>Enlarge</button>'
+            f'{_TURNS}<button type="button" class="rd-link rd-enlarge" data-enlarge>Enlarge</button>'
         )
     if originals:
         parts.append(f'<a class="rd-original" href="api/citations/{reference}/original" download>Download the file</a>')

@@ -269,6 +269,7 @@ def _questions(name: str, what: str, *more: Json) -> Json:
 _WIDTH = _query(
     "width", {"type": "integer", "minimum": NARROWEST, "maximum": WIDEST, "default": WIDTH}, "pixels of the picture"
 )
+_PAGE = _query("page", {"type": "integer", "minimum": 1}, "another page of the document than the cited one")
 _DRAWN = (404, 409, 410, 422, 503)
 _PATHS: Json = {
     "/api/ask": _questions("Answer", "The best sentences for a question, with citations", _MISSES),
@@ -280,11 +281,16 @@ _PATHS: Json = {
     },
     "/api/citations/{citation}/page.png": {
         "get": _operation(
-            "The cited page of a PDF, the quoted words marked", _file("image/png"), *_DRAWN, takes=(_CITATION, _WIDTH)
+            "The cited page of a PDF, the quoted words marked",
+            _file("image/png"),
+            *_DRAWN,
+            takes=(_CITATION, _WIDTH, _PAGE),
         )
     },
     "/api/citations/{citation}/page.json": {
-        "get": _operation("Where the quoted words are on it", _json(_ref("Page")), *_DRAWN, takes=(_CITATION, _WIDTH))
+        "get": _operation(
+            "Where the quoted words are on it", _json(_ref("Page")), *_DRAWN, takes=(_CITATION, _WIDTH, _PAGE)
+        )
     },
     "/api/citations/{citation}/original": {
         "get": _operation(

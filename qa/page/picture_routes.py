@@ -64,11 +64,16 @@ def routes(site: Site) -> list[BaseRoute]:
 
         return endpoint
 
+    def number(request: Request, key: str, expected: str) -> int | None:
+        said = request.query_params.get(key)
+        if said is not None and not (said.isascii() and said.isdigit() and len(said) < 6):
+            raise QuestionError(f"{key} is not a number: expected {expected}")
+        return None if said is None else int(said)
+
     def drawn(request: Request) -> Picture:
-        said = request.query_params.get("width", str(WIDTH))
-        if not (said.isascii() and said.isdigit() and len(said) < 6):
-            raise QuestionError(f"width is not a number: expected {NARROWEST} to {WIDEST} pixels")
-        return pictures.picture(request.path_params["citation"], int(said))
+        width = number(request, "width", f"{NARROWEST} to {WIDEST} pixels")
+        page = number(request, "page", "that of a page, from 1")
+        return pictures.picture(request.path_params["citation"], WIDTH if width is None else width, page)
 
     def page(request: Request) -> Response:
         return Response(drawn(request).png, media_type="image/png", headers=fresh)

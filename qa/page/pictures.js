@@ -1,4 +1,4 @@
-// A PDF's page as a picture, beside the text of an open document and enlarged. It stands in the page's head; the reader
+// A PDF's pages as pictures, beside the text of an open document and enlarged. It stands in the page's head; the reader
 // calls `refdesk.pictures` for the document that it shows.
 {
   const LARGE = 2000; // pixels of the enlarged picture's width
@@ -7,38 +7,83 @@
 
   let lastView = "page"; // what was looked at last is what the next citation shows
 
-  // It comes by itself unless somebody has begun to read the text.
+  // The cited page. It comes by itself unless somebody has begun to read the text.
   async function load(pane, views) {
-    const path = `citations/${encodeURIComponent(views.dataset.picture)}`;
     let touched = false;
     const touch = () => (touched = true);
     for (const kind of ["wheel", "pointerdown", "keydown"]) pane.addEventListener(kind, touch, { once: true });
     try {
-      const width = Math.min(1600, Math.round(pane.clientWidth * Math.min(devicePixelRatio, 2)));
-      const page = await refdesk.api(`${path}/page.json?width=${width}`);
-      if (!page.width) throw new Error(page.note);
-      const picture = new Image();
-      picture.className = "rd-picture";
-      picture.tabIndex = -1;
-      picture.alt = `Page ${page.page} of ${page.pages}${saidOfWords(pane, page)}`;
-      picture.src = `api/${path}/page.png?width=${width}`;
-      picture.dataset.large = `api/${path}/page.png?width=${LARGE}`;
-      await picture.decode();
+      const picture = await drawn(pane, views);
       if (!pane.isConnected) return;
+      if (!picture.boxed && pane.querySelector("#rd-mark")) picture.alt += "; the quoted words could not be located on it";
       pane.querySelector(".rd-text").before(picture);
-      const [corner] = page.boxes;
-      picture.dataset.left = corner ? corner.left : 0;
-      picture.dataset.top = corner ? Math.min(...page.boxes.map((box) => box.top)) : 0;
-      if (page.boxes.length && !touched && lastView === "page") show(pane, "page");
+      setTurns(pane);
+      if (picture.boxed && !touched && lastView === "page") show(pane, "page");
       enlarge();
     } catch (error) {
       views.replaceWith(note(error.message)); // the text is there; what keeps the picture away is nothing more
     }
   }
 
-  function saidOfWords(pane, page) {
-    if (page.boxes.length) return ", the quoted words boxed";
-    return pane.querySelector("#rd-mark") ? "; the quoted words could not be located on it" : "";
+  // A page as a picture that is ready to be shown: the cited one, or that of a number.
+  async function drawn(pane, views, number = 0) {
+    const path = `citations/${encodeURIComponent(views.dataset.picture)}`;
+    const query = number ? `&page=${number}` : "";
+    const width = Math.min(1600, Math.round(pane.clientWidth * Math.min(devicePixelRatio, 2)));
+    const page = await refdesk.api(`${path}/page.json?width=${width}${query}`);
+    if (!page.width) throw new Error(page.note);
+    const picture = new Image();
+    const [corner] = page.boxes;
+    picture.className = "rd-picture";
+    picture.tabIndex = -1;
+    picture.boxed = Boolean(corner);
+    picture.alt = `Page ${page.page} of ${page.pages}${corner ? ", the quoted words boxed" : ""}`;
+    picture.src = `api/${path}/page.png?width=${width}${query}`;
+    Object.assign(picture.dataset, {
+      page: page.page,
+      pages: page.pages,
+      large: `api/${path}/page.png?width=${LARGE}${query}`,
+      left: corner ? corner.left : 0,
+      top: corner ? Math.min(...page.boxes.map((box) => box.top)) : 0,
+    });
+    await picture.decode();
+    return picture;
+  }
+
+  let turning = 0; // numbers the turns, so that only the last one's page is shown
+
+  // From page to page of the document.
+  async function turn(pane, by) {
+    const before = pane.querySelector(".rd-picture");
+    const number = Number(pane.querySelector(".rd-turns").dataset.page) + by;
+    if (number < 1 || number > Number(before.dataset.pages)) return;
+    turning += 1;
+    const own = turning;
+    setTurns(pane, number);
+    try {
+      const picture = await drawn(pane, pane.querySelector(".rd-views"), number);
+      if (own !== turning || !pane.isConnected) return;
+      const held = document.activeElement === before;
+      before.replaceWith(picture);
+      scrollTo(pane, picture);
+      if (held) picture.focus({ preventScroll: true });
+      refdesk.announce(picture.alt);
+    } catch (error) {
+      if (own === turning) setTurns(pane, Number(before.dataset.page), error.message);
+    }
+  }
+
+  function setTurns(pane, number = Number(pane.querySelector(".rd-picture").dataset.page), said = "") {
+    const turns = pane.querySelector(".rd-turns");
+    const pages = Number(pane.querySelector(".rd-picture").dataset.pages);
+    turns.hidden = pages < 2;
+    turns.dataset.page = number;
+    turns.querySelector(".rd-turn-at").textContent = said || `${number} of ${pages}`;
+    for (const button of turns.querySelectorAll("[data-turn]")) {
+      const last = number === (button.dataset.turn === "1" ? pages : 1);
+      if (last && document.activeElement === button) pane.querySelector(".rd-picture").focus({ preventScroll: true });
+      button.disabled = last;
+    }
   }
 
   function note(line) {
@@ -54,10 +99,16 @@
     for (const button of pane.querySelectorAll("[data-show]"))
       button.setAttribute("aria-pressed", String(button.dataset.show === view));
     const target = pane.querySelector(view === "page" ? ".rd-picture" : refdesk.BEGINNING);
-    const top = target.offsetTop + (view === "page" ? target.offsetHeight * Number(target.dataset.top || 0) : 0);
-    const about = pane.querySelector(".rd-about");
-    pane.scrollTop = Math.max(0, top - about.offsetTop - about.offsetHeight - 60);
+    scrollTo(pane, target);
     target.focus({ preventScroll: true });
+  }
+
+  // Where the quoted words begin on a picture, or what else is to be read, below the head that stays at the top.
+  function scrollTo(pane, target) {
+    const top = target.offsetTop + target.offsetHeight * Number(target.dataset.top || 0);
+    const about = pane.querySelector(".rd-about");
+    const covered = parseFloat(getComputedStyle(about).top) + about.offsetHeight;
+    pane.scrollTop = top - covered - Math.min(60, (pane.clientHeight - covered) / 4);
   }
 
   // Enlarged it lies over everything: a dialog of the browser's own, so that it keeps the focus and gives it back.
@@ -124,9 +175,14 @@
       show(button.closest(".rd-document"), lastView);
     }
     if (target.closest("[data-enlarge], .rd-picture")) refdesk.cover("picture");
+    const by = target.closest("[data-turn]")?.dataset.turn;
+    if (by) turn(target.closest(".rd-document"), Number(by));
   });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && event.target.matches(".rd-picture")) refdesk.cover("picture");
+  document.addEventListener("keydown", ({ key, target }) => {
+    if (!target.matches(".rd-picture")) return;
+    if (key === "Enter") refdesk.cover("picture");
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[key];
+    if (by) turn(target.closest(".rd-document"), by);
   });
 
   refdesk.pictures = { load, enlarge };

@@ -129,6 +129,49 @@ def test_the_boxed_words_are_in_view_at_every_size(browser: Browser, harbour: st
         assert large.evaluate(measured) == 700
 
 
+def test_pages_are_turned(browser: Browser, harbour: str) -> None:
+    with visiting(browser, harbour) as visit:
+        page, cited = visit.page, page_of(visit)
+        back, on = (page.get_by_role("button", name=name) for name in ("Previous page", "Next page"))
+        at, first = page.locator(".rd-turn-at"), page.get_by_role("img", name="Page 1 of 2", exact=True)
+        playwright.expect(at).to_have_text("2 of 2")
+        playwright.expect(on).to_be_disabled()
+        back.click()
+        playwright.expect(first).to_be_visible()
+        playwright.expect(at).to_have_text("1 of 2")
+        playwright.expect(back).to_be_disabled()
+        playwright.expect(first).to_be_focused()  # since the button cannot keep it
+        first.click()
+        playwright.expect(page.get_by_role("dialog").get_by_role("img", name="Page 1 of 2", exact=True)).to_be_visible()
+        page.keyboard.press("Escape")
+        first.press("ArrowLeft")  # there is none
+        first.press("ArrowRight")
+        playwright.expect(cited).to_be_visible()
+        playwright.expect(cited).to_be_focused()
+        page.get_by_role("button", name="Text", exact=True).click()
+        playwright.expect(at).to_be_hidden()
+        playwright.expect(page.locator("#rd-mark")).to_be_focused()
+        visit.ask("Where was the crane manual printed?")
+        page.locator(".rd-marker").last.click()
+        page.get_by_role("button", name="Page", exact=True).click()
+        playwright.expect(page.get_by_role("img", name="Page 1 of 2, the quoted words boxed")).to_be_focused()
+
+
+@pytest.mark.parametrize(("width", "height"), [(680, 425), (844, 390), (390, 844), (1360, 850)])
+def test_the_boxed_words_are_in_view(browser: Browser, harbour: str, width: int, height: int) -> None:
+    seen = """(image) => {
+      const [page, pane] = [image.getBoundingClientRect(), image.closest(".rd-document").getBoundingClientRect()];
+      const top = page.top + page.height * image.dataset.top;
+      return top > document.querySelector(".rd-about").getBoundingClientRect().bottom && top + 10 < pane.bottom;
+    }"""
+    with visiting(browser, harbour, width=width, height=height) as visit:
+        picture = page_of(visit)
+        assert picture.evaluate(seen)
+        for view in ("Text", "Page"):
+            visit.page.get_by_role("button", name=view, exact=True).click()
+        assert picture.evaluate(seen)
+
+
 def test_two_fingers_enlarge_it_further(browser: Browser, harbour: str) -> None:
     with visiting(browser, harbour, width=390, height=844) as visit:
         page = visit.page
