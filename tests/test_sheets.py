@@ -250,5 +250,5 @@ def test_rows_are_shown_on_lines_of_their_own() -> None:
     row = " | ".join(f"Column {n}: value {n}" for n in range(9))
     wrapped = "A line of a paragraph that goes on in the next one of it,"
     assert flow(f"{row}\n{row}\n\n{wrapped}\nand ends.") == (
-        f'{row}<br>{row}<span class="rd-gap">\n</span>{wrapped}\nand ends.'
+        f'{row}<br>\n{row}<span class="rd-gap">\n\n</span>{wrapped}\nand ends.'
     )

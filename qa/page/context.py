@@ -124,18 +124,18 @@ def _merged(context: Context, low: int, high: int) -> list[Block]:
 
 
 def _marked(context: Context, block: Block) -> str:
-    text, citation = context.document.text, context.citation
+    citation = context.citation
     shown = min(citation.end, citation.start + LONGEST_MARK)
     cut = f'<span class="rd-cut">… {counted(citation.end - shown, "more character")}</span>'
     return (
         f"{_words(context, block, block.start, citation.start)}"
-        f'<mark id="rd-mark" tabindex="-1">{escape(text[citation.start : shown])}</mark>'
+        f'<mark id="rd-mark" tabindex="-1">{_words(context, block, citation.start, shown)}</mark>'
         f"{cut if shown < citation.end else ''}{_words(context, block, citation.end, block.end)}"
     )
 
 
 def _words(context: Context, block: Block, start: int, end: int) -> str:
-    """A part of a block outside the mark. Words are left as they are."""
+    """A part of a block. Words are left as they are."""
     text = context.document.text
     if block.kind in ("code", "table", "list"):
         return escape(text[start:end])

@@ -20,6 +20,7 @@ NAMES_SHOWN = 200
 SOURCES_NAMED = 3
 """Other files named on a card, where several hold the same words."""
 _HASHES = re.compile(r"#{1,6} +")
+_ITEM = re.compile(r"[ \t]*(?:[-*+•–]|\d{1,3}[.)])[ \t]")
 _LINE_FULL = 45  # a shorter line was ended on purpose (verse, address, list), a longer one by the page's width
 _LINE_LONG = 120  # one longer still was never wrapped, so that its end is a paragraph's
 
@@ -257,7 +258,7 @@ def _sentence(sentence: AnswerSentence, numbers: dict[str, int]) -> str:
         cut = f'<span class="rd-cut">… {counted(len(text) - LONGEST_SENTENCE, "more character")}</span>'
         text = text[:LONGEST_SENTENCE]
     markers = "".join(_marker(citation, numbers[citation.id]) for citation in sentence.citations)
-    words = f'<span class="rd-words">{escape(text)}</span>'  # isolated: its own direction marks turn no marker
+    words = f'<span class="rd-words">{flow(text)}</span>'  # isolated: its own direction marks turn no marker
     return f'<p class="rd-sentence" dir="auto">{words}{cut}<span class="rd-markers">{markers}</span></p>'
 
 
@@ -408,7 +409,7 @@ def passage(found: Passage, citations: Sequence[Citation], most: int) -> str:
     parts, at = ["… " if first else ""], first
     for begin, end, reference in spans:
         if at <= begin < last:
-            quote = escape(text[begin : min(end, last)])
+            quote = flow(text, begin, min(end, last))
             parts += (flow(text, at, begin), f'<mark data-cite="{escape(reference)}">{quote}</mark>')
             at = min(end, last)
     return "".join((*parts, flow(text, at, last), " …" if last < len(text) else ""))
@@ -416,7 +417,7 @@ def passage(found: Passage, citations: Sequence[Citation], most: int) -> str:
 
 def flow(text: str, start: int = 0, end: int | None = None) -> str:
     """`text[start:end]` as prose, with the line ends that mean something: blank lines, and those after a short line or
-    a table's row."""
+    a table's row, or before an item of a list. Without its tags it is the text as it was."""
     end = len(text) if end is None else end
     parts: list[str] = []
     for found in re.compile(r"\n\s*\n|\n").finditer(text, start, end):
@@ -424,9 +425,10 @@ def flow(text: str, start: int = 0, end: int | None = None) -> str:
         first = text.rfind("\n", 0, found.start()) + 1
         line, row = found.start() - first, text.find(" | ", first, found.start()) >= 0
         if found[0].count("\n") > 1 or (line > _LINE_LONG and not row):
-            parts.append('<span class="rd-gap">\n</span>')
+            parts.append(f'<span class="rd-gap">{found[0]}</span>')
         else:
-            parts.append("<br>" if line < _LINE_FULL or row else "\n")
+            meant = line < _LINE_FULL or row or _ITEM.match(text, found.end(), end)
+            parts.append("<br>\n" if meant else "\n")
         start = found.end()
     return "".join((*parts, _line(text, start, end)))
 
