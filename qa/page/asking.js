@@ -8,14 +8,23 @@ const summary = element.querySelector("[data-act=settings]");
 const chip = element.querySelector(".rd-chip");
 const KEPT = "refdesk-settings"; // what the next visit starts with
 const DRAFT = "refdesk-draft";
+const CHOSEN = `refdesk-chosen ${location.pathname}`; // of several libraries at one address each has its own
 const LAST = 2 ** 31; // a number above that of any exchange: nothing is replaced
 let again = null; // the exchange that the settings are chosen for, if it is one
+
+let sent = -Infinity; // when a question was sent last
+
+const title = document.createElement("p"); // of the settings while they are for one exchange
+title.className = "rd-settings-for";
+title.append("Ask “", document.createElement("bdi"), "” again");
+settings.prepend(title);
 
 const place = (shown) => ({ number: Number(shown.dataset.number), exchange: shown.dataset.exchange });
 
 function ask(question, { number = LAST, alone = false, ...others } = {}) {
   if (!question.trim()) return;
   refdesk.show("chat");
+  sent = performance.now();
   trigger("again", { number, question, alone, ...others });
   refdesk.awaitResult();
 }
@@ -25,23 +34,65 @@ function type(question) {
   box().dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-// A question that is not asked yet outlives a reload: Gradio reloads the page when its server has come back.
+// A question that is not asked yet outlives a reload, and so does which documents are asked: Gradio reloads the page
+// when its server has come back. Nothing is kept while the page is there, so that a tab made from it starts anew.
 addEventListener("pagehide", () => {
   try {
     sessionStorage.setItem(DRAFT, box().value);
+    sessionStorage.setItem(CHOSEN, JSON.stringify(refdesk.scope.sources));
   } catch {
     // a browser that keeps nothing
   }
 });
-setTimeout(() => {
+function taken(key) {
   try {
-    const draft = sessionStorage.getItem(DRAFT);
-    sessionStorage.removeItem(DRAFT);
-    if (draft && !box().value) type(draft);
+    const kept = sessionStorage.getItem(key);
+    sessionStorage.removeItem(key);
+    return kept;
   } catch {
-    // the same
+    return null; // the same
   }
+}
+setTimeout(() => {
+  const draft = taken(DRAFT);
+  if (draft && !box().value) type(draft);
 });
+
+// A question on its way to a server that is slow, or away. Gradio marks the conversation from the call to its first
+// sign, or its failure, so that this ends whatever comes; what was sent a moment before tells a question from other calls.
+
+const SLOW = 400; // until it is said
+const MOMENT = 1000;
+const way = document.createElement("p");
+way.className = "rd-way";
+summary.before(way);
+let slow = null;
+
+function tell(line, failed = false) {
+  way.textContent = line;
+  way.classList.toggle("rd-failure", failed);
+  if (line) refdesk.announce(line);
+}
+
+function lookAfter() {
+  const waits = Boolean(document.querySelector("#rd-transcript > .wrap.translucent:not(:has(.error))"));
+  const around = document.getElementById("rd-ask");
+  if (waits === (around?.getAttribute("aria-busy") === "true") || (waits && performance.now() - sent > MOMENT)) return;
+  around.setAttribute("aria-busy", String(waits));
+  clearTimeout(slow);
+  if (waits) slow = setTimeout(tell, SLOW, "Sending…");
+  const came = waits || document.querySelector("#rd-transcript .rd-exchange[aria-busy=true]");
+  const lost = !came && Boolean(document.querySelector("#rd-transcript > .wrap .error, .toast-body.error"));
+  const there = box().value.trim() ? " Your question is still in the box." : "";
+  tell(lost ? `No answer came.${there}` : "", lost);
+}
+
+const sends = (event) => (event.type === "click" ? event.target.closest("#rd-ask button")
+  : event.key === "Enter" && !event.shiftKey && event.target.closest("#rd-ask"));
+for (const kind of ["keydown", "click"])
+  document.addEventListener(kind, (event) => sends(event) && (sent = performance.now()), { capture: true });
+new MutationObserver(lookAfter)
+  .observe(document.getElementById("rd-left"), { subtree: true, childList: true, attributeFilter: ["class"] });
 
 // What the next question is asked with
 
@@ -49,12 +100,18 @@ function said(name, value) {
   return settings.querySelector(`[name=${name}][value="${value}"]`)?.closest("label").textContent.trim();
 }
 
+// A source is a document's name or a folder's glob, in which what a glob would read is in brackets of its own.
+const isFolder = (source) => source.endsWith("/*");
+const plainly = (source) => (isFolder(source) ? source.slice(0, -2).replace(/\[([[*?])\]/g, "$1") : source);
+
 function showScope() {
   const { sources, k, by } = refdesk.scope;
+  const names = sources.map(plainly);
   chip.hidden = !sources.length;
-  const [first] = sources;
-  chip.querySelector("bdi").textContent = sources.length > 1 ? `${sources.length} documents or folders` : (first || "");
-  chip.title = sources.slice(0, 20).join("\n");
+  chip.firstChild.data = sources.length === 1 && isFolder(sources[0]) ? "Only the folder " : "Only ";
+  chip.querySelector("bdi").textContent = names.length > 1 ? `${names.length} documents or folders` : (names[0] || "");
+  chip.title = names.slice(0, 20).join("\n");
+  document.getElementById("rd-page").toggleAttribute("data-chosen", sources.length > 0); // what starts a chat is of all
   summary.textContent = `${said("k", k)}, ${said("by", by).toLowerCase()}`;
   for (const [name, value] of [["k", k], ["by", by]]) settings.querySelector(`[name=${name}][value="${value}"]`).checked = true;
 }
@@ -64,6 +121,11 @@ function setSettings(open, exchange = null) {
   settings.hidden = !open;
   summary.setAttribute("aria-expanded", String(open));
   settings.querySelector("[type=submit]").textContent = exchange ? "Ask again" : "Done";
+  title.hidden = !exchange;
+  if (exchange) {
+    title.querySelector("bdi").textContent = words(exchange);
+    settings.setAttribute("aria-label", title.textContent);
+  } else settings.setAttribute("aria-label", "What questions are asked with");
   showScope();
   if (open) settings.querySelector("input:checked").focus();
 }
@@ -96,6 +158,12 @@ try {
   if (said("k", k) && said("by", by)) Object.assign(refdesk.scope, { k, by });
 } catch {
   // nothing kept, or not by this page
+}
+try {
+  const chosen = JSON.parse(taken(CHOSEN));
+  if (Array.isArray(chosen) && chosen.every((one) => typeof one === "string")) refdesk.scope.sources = chosen;
+} catch {
+  // the same
 }
 showScope();
 

@@ -20,6 +20,11 @@ status.className = "rd-hidden";
 status.setAttribute("role", "status");
 view.after(status);
 
+const leave = document.createElement("button");
+leave.type = "button";
+leave.id = "rd-leave";
+leave.textContent = "Back to chat";
+
 const isOpen = () => refdesk.view === "evaluation";
 const heading = () => view.querySelector("h2");
 
@@ -123,8 +128,11 @@ async function stop() {
 
 document.addEventListener("refdesk:view", () => {
   const opener = document.getElementById("rd-evaluate");
-  opener.textContent = isOpen() ? "Back to chat" : "Evaluate";
-  if (!isOpen() && element.contains(document.activeElement)) opener.focus();
+  if (isOpen()) opener.setAttribute("aria-current", "page");
+  else opener.removeAttribute("aria-current");
+  if (isOpen()) document.getElementById("rd-shelves").before(leave); // Gradio mounts the bar later than this script runs
+  else if (document.activeElement === leave) document.querySelector("#rd-ask textarea").focus();
+  else if (element.contains(document.activeElement)) opener.focus();
   clearTimeout(timer);
   if (!isOpen()) return;
   heading().focus({ preventScroll: true });
@@ -132,7 +140,8 @@ document.addEventListener("refdesk:view", () => {
 });
 
 document.addEventListener("click", (event) => {
-  if (event.target.closest("#rd-evaluate")) refdesk.show(isOpen() ? "chat" : "evaluation");
+  if (event.target.closest("#rd-evaluate")) refdesk.show("evaluation");
+  if (event.target === leave) refdesk.show("chat");
   const act = event.target.closest("[data-evaluation]")?.dataset.evaluation;
   if (act === "stop") stop();
   if (act === "another") restart();

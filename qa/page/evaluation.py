@@ -153,7 +153,20 @@ def _lead(total: int, summary: Mapping[str, Any]) -> str:
     count = summary["questions"]["count"]
     if not total and not summary["questions"]["answerable"] and not summary["questions"]["unanswerable"]:
         return "No question says what answers it, so that none could be judged."
-    return f"{total:,} of {counted(count, 'question')} went wrong." if total else "No question went wrong."
+    if total:
+        return f"{total:,} of {counted(count, 'question')} went wrong."
+    unquoted, answers = _unquoted(summary["measures"])
+    if unquoted:
+        were = "was" if unquoted == 1 else "were"
+        return f"No question went wrong, but {unquoted:,} of {counted(answers, 'answer')} {were} found and not quoted."
+    return "No question went wrong."
+
+
+def _unquoted(measures: Mapping[str, Mapping[str, Any]]) -> tuple[int, int]:
+    """How many expected answers are in no quoted sentence, and of how many; where no question went wrong, all of them
+    stand in a passage that was found."""
+    quoted = measures.get("Quoted", {"mean": 1.0, "n": 0})
+    return round(quoted["n"] * (1 - quoted["mean"])), quoted["n"]
 
 
 def _actions(run_id: str) -> str:

@@ -74,10 +74,10 @@ def build(site: Site) -> "gr.Blocks":
                 gr.Button("Documents", elem_id="rd-shelves", size="sm", min_width=0)
             with gr.Row(elem_id="rd-main"):
                 with gr.Column(elem_id="rd-nav"):
+                    html(None, "rd-history", scripts["history"])
                     gr.Button("Evaluate", elem_id="rd-evaluate", size="sm", min_width=0)
                     if site.libraries or site.logout:
                         html(render.foot(site.libraries, site.name, site.logout), "rd-foot")
-                    html(None, "rd-history", scripts["history"])
                 with gr.Column(elem_id="rd-left"):
                     welcome = html(start.welcome, "rd-start")
                     transcript = html(empty.transcript, "rd-transcript")

@@ -81,8 +81,8 @@ watch("value", () => {
   if (!shown || Number(shown.dataset.sequence) !== sequence || !refdesk.layer("document")) return;
   setReading(true);
   setSheet(true);
-  if (refdesk.view !== "chat")
-    shown.querySelector(".rd-back").textContent = "Documents"; // what the panel holds beside an evaluation
+  if (refdesk.view !== "chat") // where it leads back to
+    shown.querySelector(".rd-back").textContent = refdesk.view === "documents" ? "Documents" : "Evaluation";
   setSteps(shown);
   const views = shown.querySelector(".rd-views");
   if (views) refdesk.pictures.load(shown, views);

@@ -25,7 +25,8 @@
     document.getElementById("rd-page").append(peek);
     peek.hidden = false;
     const at = marker.getBoundingClientRect();
-    const left = Math.min(Math.max(12, at.left - 20), innerWidth - peek.offsetWidth - 12);
+    const column = document.getElementById("rd-left").getBoundingClientRect(); // beside it are the cards
+    const left = Math.min(Math.max(column.left + 12, at.left - 20), column.right - peek.offsetWidth - 12);
     const above = at.top - peek.offsetHeight - 8;
     peek.style.left = `${left}px`;
     peek.style.top = `${above > 8 ? above : at.bottom + 8}px`;

@@ -72,13 +72,17 @@ def test_asked_again_with_other_settings_which_stay(browser: Browser, address: s
         page.get_by_text("Show the nearest passages").click()
         assert page.locator(".rd-nearest .rd-card").count() == 5
         page.get_by_role("button", name="Ask again…").click()
-        page.get_by_label("3 passages").check()
-        page.get_by_label("By words alone").check()
+        chosen = page.get_by_role("form", name=f"Ask “{CHESS}” again")
+        playwright.expect(chosen.locator(".rd-settings-for")).to_have_text(f"Ask “{CHESS}” again")
+        chosen.get_by_label("3 passages").check()
+        chosen.get_by_label("By words alone").check()
+        assert chosen.evaluate("(form) => form.scrollWidth <= form.clientWidth")  # a long question is cut
         page.get_by_role("button", name="Ask again", exact=True).click()
         playwright.expect(page.locator(".rd-exchange[aria-busy=false]")).to_have_count(1)
         page.wait_for_function("document.querySelectorAll('.rd-nearest .rd-card').length <= 3")
         assert page.locator("[data-act=settings]").inner_text() == "5 passages, by meaning and words"  # as before
         page.locator("[data-act=settings]").click()
+        assert not page.locator(".rd-settings-for").is_visible()
         page.get_by_label("3 passages").check()
         page.get_by_label("By words alone").check()
         page.get_by_role("button", name="Done").click()
@@ -121,6 +125,62 @@ def test_only_some_documents_are_asked(browser: Browser, address: str) -> None:
         page.get_by_role("button", name="Search all documents again").click()
         visit.ask(LEAVE)
         assert "25 days" in page.locator(".rd-exchange:last-of-type .rd-sentence").first.inner_text()
+
+
+@pytest.mark.parametrize(
+    ("sources", "said"),
+    [
+        (["copies/*"], "Only the folder copies"),
+        (["notes [[]old]/2024/*"], "Only the folder notes [old]/2024"),
+        (["why[?].txt"], "Only why[?].txt"),
+        (["copies/*", "rules.txt", "giant.txt"], "Only 3 documents or folders"),
+    ],
+)
+def test_what_is_asked_is_said_in_words(browser: Browser, address: str, sources: list[str], said: str) -> None:
+    with visiting(browser, address) as visit:
+        visit.page.evaluate("(sources) => refdesk.setScope({ sources })", sources)
+        playwright.expect(visit.page.locator(".rd-chip")).to_have_text(said)
+
+
+def test_which_documents_are_asked_is_kept_for_the_tab(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page, chip = visit.page, visit.page.locator(".rd-chip")
+        page.evaluate("refdesk.setScope({ sources: ['copies/*'] })")
+        page.reload()
+        playwright.expect(chip).to_have_text("Only the folder copies")
+        visit.ask(KEYS)
+        assert "in the documents you chose" in page.locator(".rd-none").inner_text()
+        with page.context.expect_page() as opened:  # one that begins with what the tab keeps
+            page.evaluate("open(location.pathname, '_blank')")
+        opened.value.get_by_role("button", name="Send question").wait_for()
+        assert opened.value.locator(".rd-chip").is_hidden()
+        page.get_by_role("button", name="Search all documents again").click()
+        page.reload()
+        page.locator(".rd-exchange").wait_for()
+        assert chip.is_hidden()
+        for nonsense in ("[1, {}]", "{", "null"):
+            page.add_init_script(f"sessionStorage.setItem('refdesk-chosen /', '{nonsense}')")
+            page.reload()
+            page.locator(".rd-exchange").wait_for()
+            assert chip.is_hidden()
+        visit.wrong.clear()  # Gradio tells the console of streams that a reload cut off
+
+
+def test_nothing_of_other_documents_is_offered(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page = visit.page
+        offered = page.locator(".rd-suggestion, #rd-library .rd-shelf").filter(visible=True)
+        page.locator(".rd-suggestion").first.wait_for()
+        playwright.expect(offered).not_to_have_count(0)
+        page.evaluate("refdesk.setScope({ sources: ['rules.txt'] })")
+        playwright.expect(offered).to_have_count(0)
+        visit.ask(KEYS)
+        playwright.expect(page.locator("#rd-panel .rd-card").first).to_be_visible()
+        page.get_by_role("button", name="New chat").click()
+        playwright.expect(page.locator(".rd-exchange")).to_have_count(0)
+        assert offered.count() == 0
+        page.get_by_role("button", name="Search all documents again").click()
+        playwright.expect(offered).not_to_have_count(0)
 
 
 def test_from_citation_to_citation(browser: Browser, address: str) -> None:
