@@ -6,7 +6,7 @@ import os
 import secrets
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,7 @@ from qa.errors import LibraryBusyError, QAError
 from qa.escape import plain, without_folder
 from qa.indexer import Indexer, IndexerError
 from qa.library import Library
-from qa.store import FileRow
-from qa.types import FileOutcome, Progress
+from qa.types import DocumentInfo, FileOutcome, Progress
 from qa.walk import check
 
 GROUP_FILES = 64
@@ -27,14 +26,15 @@ GROUP_BYTES = 20_000_000
 MOST_WAITING = 20_000
 """Files that wait at most: two of the largest archives."""
 MOST_JOBS = 100
-"""Jobs that are remembered; older ones that are done are forgotten."""
+MOST_FILES = 50_000
+"""Jobs and files that are remembered; older jobs that are done are forgotten. 150,000 files took 150 MB."""
 BUSY_SECONDS = 2.0
 """Between two tries while another process writes."""
 LINGER_SECONDS = 20.0
 """How long the process that indexes is kept when nothing waits: a browser sends one file after another."""
 _GONE = "it is not there any more: bring it back, or remove it here"
 
-State = Literal["waiting", "reading", "indexed", "unchanged", "failed", "skipped", "stopped"]
+State = Literal["waiting", "reading", "indexed", "unchanged", "failed", "skipped", "stopped", "replaced"]
 
 
 class QueueFullError(QAError):
@@ -50,6 +50,8 @@ class FileState:
     """A file of a job. `path` is None where it was skipped, `root` the folder that it was or will be indexed from.
 
     `again` reads it though nothing about it has changed; `fresh` was written for this job and is nothing without it.
+    `wanted` is where it would be if no other file had the name that it came with. `older` is that file once both are
+    indexed, or one of an indexed folder with the same source; `document` is what this one holds.
     """
 
     name: str
@@ -58,14 +60,24 @@ class FileState:
     bytes: int = 0
     again: bool = False
     fresh: bool = False
+    wanted: Path | None = None
+    older: DocumentInfo | None = None
+    document: str | None = None
     state: State = "waiting"
     reason: str | None = None
     passages: int = 0
     warnings: tuple[str, ...] = ()
     revision: int = 0
 
+    @property
+    def replaces(self) -> DocumentInfo | None:
+        """The older upload whose name it can take, if there is one."""
+        older = self.older
+        return older if older is not None and older.root == self.root and self.state != "replaced" else None
+
     def as_json(self, number: int) -> dict[str, Any]:
         """What the page shows of it; `number` is its place in the job."""
+        older = self.older
         return {
             "number": number,
             "name": plain(self.name),
@@ -73,6 +85,9 @@ class FileState:
             "reason": None if self.reason is None else plain(self.reason),
             "passages": self.passages,
             "warnings": [plain(warning) for warning in self.warnings],
+            "document": self.document,
+            "again": self.again,
+            "older": None if older is None else {"path": plain(older.source), "uploaded": older.root == self.root},
         }
 
 
@@ -151,7 +166,11 @@ class Ingest:
             if job is None:
                 job = Job(secrets.token_urlsafe(18), owner)
                 self._jobs[job.id] = job
-                self._forget_old()
+            elif not resumed and len(job.files) + len(files) > MOST_WAITING:
+                raise QueueFullError(
+                    f"{len(job.files):,} files were added together, {MOST_WAITING:,} is the most: reload the page, and "
+                    "add the others then"
+                )
             if journal is not None:
                 job.journals.append(journal)
             for file in files:
@@ -159,6 +178,7 @@ class Ingest:
                 self._set(job, file, file.state, file.reason)
                 if file.state == "waiting":
                     self._waiting.append((job, file))
+            self._forget_old(job)
             self._work()
         self._end([job])
         return job
@@ -189,6 +209,17 @@ class Ingest:
                 self._set(job, file, "stopped")
         self._end([job])
         return stopped
+
+    def replaced(self, job: Job, newer: Mapping[DocumentInfo, FileState]) -> None:
+        """Files of a job have got the names of the older ones, which no other can replace any more."""
+        with self._changed:
+            for older, file in newer.items():
+                file.name, file.path = older.source, Path(older.root, older.source)
+                self._set(job, file, "replaced")
+            for file in job.files:
+                if file.replaces is not None and file.replaces in newer:
+                    file.older = None
+                    self._set(job, file, file.state, file.reason)
 
     @contextmanager
     def aside(self) -> Iterator[None]:
@@ -283,9 +314,11 @@ class Ingest:
                     self._set(job, file, "waiting")
             raise
         else:
-            rows = {os.path.join(row.root, row.source): row for row in self.library.store.files()}
+            infos = self.library.documents()
+            known = {os.path.join(info.root, info.source): info for info in infos}
+            elsewhere = {info.source: info for info in infos if info.document_id and info.root != there[0][1].root}
             for job, file in there:
-                self._note(job, file, rows.get(str(file.path)), outcomes)
+                self._note(job, file, outcomes, known, elsewhere)
 
     def _synced(
         self, indexer: Indexer, group: Sequence[tuple[Job, FileState]], paths: Sequence[Path], again: Sequence[Path]
@@ -325,18 +358,29 @@ class Ingest:
             return False
         return True
 
-    def _note(self, job: Job, file: FileState, row: FileRow | None, outcomes: dict[str, FileOutcome]) -> None:
-        """What became of a file that was indexed."""
-        if row is None:
+    def _note(
+        self,
+        job: Job,
+        file: FileState,
+        outcomes: Mapping[str, FileOutcome],
+        known: Mapping[str, DocumentInfo],
+        elsewhere: Mapping[str, DocumentInfo],
+    ) -> None:
+        """What became of a file. `known` are all by path, `elsewhere` those by source that other roots hold."""
+        info = known.get(str(file.path))
+        if info is None:
             self._mark(job, file, "failed", _GONE)
             return
-        outcome = outcomes.get(row.source)
-        if row.document is not None:
-            file.passages = self.library.store.passage_count(row.document)
+        outcome = outcomes.get(info.source)
+        file.document, file.passages = info.document_id, info.passages
+        if outcome is not None and outcome.state == "failed":
+            self._mark(job, file, "failed", outcome.reason)
+            return
+        if not file.again:
+            other = elsewhere.get(info.source) if file.wanted is None else known.get(str(file.wanted))
+            file.older = other if other is not None and other.document_id != info.document_id else None
         if outcome is None:
             self._mark(job, file, "unchanged")
-        elif outcome.state == "failed":
-            self._mark(job, file, "failed", outcome.reason)
         else:
             file.warnings = outcome.warnings
             self._mark(job, file, "indexed")
@@ -359,10 +403,13 @@ class Ingest:
                     job.journals.pop().unlink(missing_ok=True)
             self._changed.notify_all()
 
-    def _forget_old(self) -> None:
-        done = [job.id for job in self._jobs.values() if not job.open]
-        for job_id in done[: max(0, len(self._jobs) - MOST_JOBS)]:
-            del self._jobs[job_id]
+    def _forget_old(self, present: Job) -> None:
+        held = sum(len(job.files) for job in self._jobs.values())
+        for job in [job for job in self._jobs.values() if not job.open and job is not present]:
+            if len(self._jobs) <= MOST_JOBS and held <= MOST_FILES:
+                break
+            held -= len(job.files)
+            del self._jobs[job.id]
 
     def _without_folders(self, message: str, file: FileState) -> str:
         """A message without this machine's folders, which are nobody's business in a browser."""

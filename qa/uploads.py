@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -28,6 +28,8 @@ LARGEST_UPLOAD = 100_000_000
 """Bytes of one file, or one archive."""
 KEPT_FREE = 200_000_000
 """Bytes of the disk that uploads leave free: the library writes there, too."""
+MOST_SKIPPED = 500
+"""Files of an archive that are named though they are not kept; others are counted."""
 STALE_SECONDS = 6 * 3600
 """Age at which a file that came in part is from a server that is gone, not from one that is beside this one."""
 _LONGEST_NAME = 180  # bytes of a name in UTF-8; a file system has 255, and " (2)" needs some
@@ -181,6 +183,43 @@ class Uploads:
             self.library.remove_files([(info.root, info.source)], wait=wait)  # where it could not be read
         return after.relative_to(self.folder).as_posix()
 
+    def replace(self, job: Job, numbers: Collection[int] = (), *, wait: float = 30.0) -> None:
+        """Give files of a job, all that can where no number is given, the names of the older ones that they came
+        beside. The older ones are deleted; nothing is encoded again.
+
+        They are only set aside until the library has the new ones under their names, so that whatever ends this on
+        the way, no new file is lost.
+
+        Raises:
+            TakenError: there is nothing to replace, or one of the files is another one by now.
+            QAError: the library is busy or cannot be written, and nothing was replaced. Only if another process takes
+                the library after the first of two steps, the new ones are also still listed by the names they had.
+        """
+        with self.ingest.aside(), self._placing, _said():
+            newer = self._newer(job, numbers)
+            moves = [
+                (path_of(older), Path(file.root, file.name), self.folder / f"{_PARTIAL}{secrets.token_hex(8)}")
+                for older, file in newer.items()
+            ]
+            try:
+                for older, new, aside in moves:
+                    with suppress(FileNotFoundError):
+                        older.rename(aside)
+                    new.rename(older)
+                self.library.sync([older for older, _, _ in moves], wait=wait)
+            except BaseException:
+                for older, new, aside in moves:
+                    if not os.path.lexists(new):
+                        older.rename(new)
+                    if os.path.lexists(aside):
+                        aside.rename(older)
+                raise
+            names = [(file.root, file.name) for file in newer.values()]
+            self.ingest.replaced(job, newer)
+            for _, _, aside in moves:
+                aside.unlink(missing_ok=True)
+            self.library.remove_files(names, wait=wait)
+
     def holds(self, info: DocumentInfo) -> bool:
         """Was it uploaded?"""
         return path_of(info).is_relative_to(self.folder)
@@ -214,23 +253,35 @@ class Uploads:
             self.ingest.check_room(len(contents.members))
             tops = {member.parts[0] if len(member.parts) > 1 else None for member in contents.members}
             above = () if len(tops) == 1 and None not in tops else (stem,)
+            skipped, taken = list(contents.skipped), set[tuple[str, ...]]()
             try:
                 for member in contents.members:
-                    files += [self._extracted(contents, member, above)]
+                    parts = (*above, *member.parts)
+                    try:
+                        parts = (*map(_folder_name, parts[:-1]), safe_name(parts[-1]))
+                    except QAError as error:
+                        skipped.append((member.name, str(error)))
+                        continue
+                    if parts in taken:  # each would be compared with all before it
+                        skipped.append((member.name, "another file of the archive has this name"))
+                        continue
+                    taken.add(parts)
+                    files.append(self._extracted(contents, member, parts))
             except BaseException:
                 self._discard(files)
                 raise
-            files += [FileState(name, state="skipped", reason=reason) for name, reason in contents.skipped]
+            files += [FileState(name, state="skipped", reason=reason) for name, reason in skipped[:MOST_SKIPPED]]
+            if (more := len(skipped) - MOST_SKIPPED) > 0:
+                files.append(FileState(f"{more:,} more", state="skipped", reason="left out, as those before"))
         return files
 
-    def _extracted(self, contents: unpack.Contents, member: unpack.Member, above: tuple[str, ...]) -> FileState:
+    def _extracted(self, contents: unpack.Contents, member: unpack.Member, parts: tuple[str, ...]) -> FileState:
         partial = self.folder / f"{_PARTIAL}{secrets.token_hex(8)}"
         try:
             with partial.open("xb") as file:
                 for block in unpack.blocks(contents, member):
                     file.write(block)
-            parts = (*above, *member.parts)
-            return self._placed((*map(_folder_name, parts[:-1]), safe_name(parts[-1])), partial)
+            return self._placed(parts, partial)
         except unpack.ArchiveError as error:
             return FileState(member.name, state="failed", reason=str(error))
         finally:
@@ -243,14 +294,17 @@ class Uploads:
         with self._placing:
             wanted = self._made(parts[:-1]) / parts[-1]
             path, number = wanted, 2
+            fresh = True
             while os.path.lexists(path):
                 if path.is_file() and filecmp.cmp(path, partial, shallow=False):
-                    return self._state(path)
+                    fresh = False
+                    break
                 path = wanted.with_name(f"{wanted.stem} ({number}){wanted.suffix}")
                 number += 1
-            partial.rename(path)
-            _fsync_folder(path.parent)
-            return self._state(path, fresh=True)
+            if fresh:
+                partial.rename(path)
+                _fsync_folder(path.parent)
+            return self._state(path, fresh=fresh, wanted=None if path == wanted else wanted)
 
     def _made(self, parts: Sequence[str]) -> Path:
         """A folder below the uploads; one whose name a file has gets a number."""
@@ -264,9 +318,29 @@ class Uploads:
             folder.mkdir(exist_ok=True)
         return folder
 
-    def _state(self, path: Path, *, fresh: bool = False) -> FileState:
+    def _state(self, path: Path, *, fresh: bool = False, wanted: Path | None = None) -> FileState:
         name = path.relative_to(self.folder).as_posix()
-        return FileState(name, path, str(self.folder), path.stat().st_size, fresh=fresh)
+        return FileState(name, path, str(self.folder), path.stat().st_size, fresh=fresh, wanted=wanted)
+
+    def _newer(self, job: Job, numbers: Collection[int]) -> dict[DocumentInfo, FileState]:
+        """Files of a job by the older ones that they can replace, all as they were when the job told of them."""
+        newer = {
+            file.replaces: file
+            for number, file in enumerate(job.files)
+            if file.replaces is not None and (not numbers or number in numbers)
+        }
+        moving = {file.name for file in newer.values()}
+        newer = {older: file for older, file in newer.items() if older.source not in moving}  # that one comes first
+        if not newer:
+            raise TakenError("there is no older version to replace (any more)")
+        now = {(info.root, info.source): info for info in self.library.documents()}
+        for older, file in newer.items():
+            there, new = now.get((older.root, older.source)), now.get((file.root, file.name))
+            if there is None or (there.document_id, there.indexed_at) != (older.document_id, older.indexed_at):
+                raise TakenError(f"{older.source} is another one by now: look at both, and remove one")
+            if new is None or new.document_id != file.document or not path_of(new).exists():
+                raise TakenError(f"{file.name} is not there any more as it was added: reload the list")
+        return newer
 
     def _journal(self, files: Sequence[FileState]) -> Path | None:
         """Note on the disk which files wait, so that the next server goes on if this one does not."""

@@ -7,6 +7,8 @@ import os
 import signal
 import stat
 import struct
+import subprocess
+import sys
 import threading
 import time
 import zipfile
@@ -15,10 +17,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
+from browser import ROOT
 from files_for_tests import zip_with
 
 from embeddings import Encoder
-from qa import Library, QAError, ingest, unpack
+from qa import Library, QAError, ingest, unpack, uploads
 from qa.errors import ReadError
 from qa.indexer import Indexer, IndexerError
 from qa.ingest import FileState, Ingest, Job, QueueFullError
@@ -327,6 +330,43 @@ def test_deep_folders_and_long_paths_are_left_out(held: Uploads, monkeypatch: py
         add(held, "b.zip", zip_with({f"{n}/1/2/3/4/5/a.txt": b"Some words." for n in range(2)}))
 
 
+def test_one_file_of_a_name_is_taken_and_not_all_others_are_named(
+    held: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("in/a.txt", "These are words of number 0.")
+        for number in range(1, 3):
+            with pytest.warns(UserWarning, match="Duplicate name"):
+                archive.writestr("in/a.txt", f"These are words of number {number}.")
+        archive.writestr("in/a?.txt", "Other words.")
+        archive.writestr("in/a*.txt", "Still others.")  # is a_.txt as well
+    job = add(held, "same.zip", out.getvalue())
+    assert [(file.name, file.state) for file in job.files] == [
+        ("in/a.txt", "indexed"),
+        ("in/a_.txt", "indexed"),
+        ("in/a.txt", "skipped"),
+        ("in/a.txt", "skipped"),
+        ("in/a*.txt", "skipped"),
+    ]
+    assert {file.reason for file in job.files[2:]} == {"another file of the archive has this name"}
+    monkeypatch.setattr(uploads, "MOST_SKIPPED", 10)
+    job = add(held, "many.zip", zip_with({f"{number}.exe": b"" for number in range(25)}))
+    assert [file.name for file in job.files[9:]] == ["9.exe", "15 more"]
+
+
+def test_jobs_do_not_grow_without_end(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "MOST_WAITING", 20)
+    monkeypatch.setattr(ingest, "MOST_FILES", 30)
+    first = held.ingest.start("me", [FileState(f"{number}.exe", state="skipped") for number in range(15)])
+    with pytest.raises(QueueFullError, match=r"15 files were added together, 20 is the most: reload the page"):
+        held.ingest.start("me", [FileState(f"{number}.exe", state="skipped") for number in range(6)], job=first)
+    second = held.ingest.start("me", [FileState(f"{number}.exe", state="skipped") for number in range(15)])
+    assert held.ingest.jobs("me") == [first, second]
+    third = held.ingest.start("me", [FileState("a.exe", state="skipped")])
+    assert held.ingest.jobs("me") == [second, third]
+
+
 def test_a_folder_whose_name_a_file_has_gets_a_number(held: Uploads) -> None:
     add(held, "report.txt", "The report.")
     members = {"a.txt": b"The first words.", "in/b.txt": b"The second words."}
@@ -422,6 +462,142 @@ def test_a_rename_that_the_library_refuses_changes_nothing(held: Uploads) -> Non
     assert on_disk(held) == ["a.txt"]
 
 
+def test_a_newer_version_takes_the_name_of_the_older_one(held: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
+    add(held, "fees.md", "The zebra fee is 4 coins.")
+    job = add(held, "fees.md", "The zebra fee is 6 coins.")
+    (file,) = job.files
+    assert (file.name, file.older) == ("fees (2).md", info(held, "fees.md"))
+    assert file.as_json(0)["older"] == {"path": "fees.md", "uploaded": True}
+    monkeypatch.setattr(Encoder, "encode_documents", None)  # nothing is encoded again
+    held.replace(job, [0])
+    assert (file.name, file.state, file.document) == ("fees.md", "replaced", info(held, "fees.md").document_id)
+    assert sources(held) == on_disk(held) == ["fees.md"]
+    assert answer(held, "What is the zebra fee?") == "The zebra fee is 6 coins."
+    with pytest.raises(TakenError, match="no older version to replace"):
+        held.replace(job)
+    assert sources(held) == on_disk(held) == ["fees.md"]
+
+
+def test_members_of_an_archive_are_replaced_together(held: Uploads) -> None:
+    def members(fee: int) -> bytes:
+        fees = {f"club/{n}.txt": f"Fee {n} is {fee} coins.".encode() for n in "abc"}
+        return zip_with({**fees, "club/d.txt": b"Same."})
+
+    add(held, "club.zip", members(4))
+    job = add(held, "club.zip", members(6))
+    assert [file.name for file in job.files] == ["club/a (2).txt", "club/b (2).txt", "club/c (2).txt", "club/d.txt"]
+    held.replace(job, [1])
+    assert "club/b (2).txt" not in sources(held)
+    held.replace(job)
+    assert [file.state for file in job.files] == ["replaced", "replaced", "replaced", "unchanged"]
+    assert sources(held) == on_disk(held) == ["club/a.txt", "club/b.txt", "club/c.txt", "club/d.txt"]
+    assert "4 coins" not in "".join(path.read_text() for path in held.folder.glob("club/*"))
+
+
+def test_of_several_versions_at_once_the_last_one_replaces(held: Uploads) -> None:
+    add(held, "a.txt", "The first version.")
+    job = add(held, "a.txt", "The second version.")
+    add(held, "a.txt", "The third version.", job)
+    add(held, "a (2).txt", "This one has an odd name.", job)
+    assert [file.older and file.older.source for file in job.files] == ["a.txt", "a.txt", "a (2).txt"]
+    held.replace(job)
+    assert [(file.name, file.state) for file in job.files] == [
+        ("a (2).txt", "indexed"),
+        ("a.txt", "replaced"),
+        ("a (2).txt", "replaced"),
+    ]
+    assert sources(held) == on_disk(held) == ["a (2).txt", "a.txt"]
+    assert (held.folder / "a.txt").read_text() == "The third version."
+
+
+def test_what_a_file_replaces_can_itself_be_replaced_only_later(held: Uploads) -> None:
+    add(held, "a.txt", "The first version.")
+    job = add(held, "a.txt", "The second version.")
+    add(held, "a (2).txt", "This one has an odd name.", job)
+    held.replace(job)
+    assert [file.state for file in job.files] == ["replaced", "indexed"]
+    assert sources(held) == on_disk(held) == ["a (2) (2).txt", "a.txt"]
+    with pytest.raises(TakenError, match=r"a \(2\)\.txt is another one by now"):
+        held.replace(job)
+
+
+def test_a_file_of_a_folder_is_named_and_not_replaced(held: Uploads, folder: Path) -> None:
+    (folder / "a.txt").write_text("The words of the folder.")
+    (folder / "same.txt").write_text("The same words.")
+    held.library.sync([folder])
+    job = add(held, "a.txt", "The words of the browser.")
+    assert job.files[0].as_json(0)["older"] == {"path": "a.txt", "uploaded": False}
+    assert job.files[0].replaces is None
+    assert add(held, "same.txt", "The same words.").files[0].older is None
+    with pytest.raises(TakenError, match="no older version to replace"):
+        held.replace(job)
+    assert (folder / "a.txt").read_text() == "The words of the folder."
+    assert sources(held).count("a.txt") == 2
+
+
+@pytest.mark.parametrize("change", ["older is replaced", "older is removed", "newer is renamed", "newer is deleted"])
+def test_what_has_changed_since_it_was_told_is_not_replaced(held: Uploads, change: str) -> None:
+    add(held, "a.txt", "The first version.")
+    job, other = add(held, "a.txt", "The second version."), add(held, "a.txt", "The third version.")
+    if change == "older is replaced":
+        held.replace(other)
+    elif change == "older is removed":
+        held.remove([info(held, "a.txt")])
+    elif change == "newer is renamed":
+        held.rename(info(held, "a (2).txt"), "b.txt")
+    else:
+        (held.folder / "a (2).txt").unlink()
+    before = sources(held), on_disk(held)
+    with pytest.raises(TakenError, match=r"another one by now|not there any more"):
+        held.replace(job)
+    assert (sources(held), on_disk(held)) == before
+
+
+def test_an_older_file_that_has_gone_from_the_disk_is_replaced_all_the_same(held: Uploads) -> None:
+    add(held, "a.txt", "The first version.")
+    job = add(held, "a.txt", "The second version.")
+    (held.folder / "a.txt").unlink()
+    held.replace(job)
+    assert sources(held) == on_disk(held) == ["a.txt"]
+
+
+def test_a_replacement_that_the_library_refuses_changes_nothing(held: Uploads) -> None:
+    add(held, "a.zip", zip_with({"a.txt": b"The first a.", "b.txt": b"The first b."}))
+    job = add(held, "a.zip", zip_with({"a.txt": b"The second a.", "b.txt": b"The second b."}))
+    before = {path: (held.folder / path).read_text() for path in on_disk(held)}
+    with held.library.writing(), pytest.raises(QAError, match="being written"):
+        held.replace(job, wait=0.1)
+    assert {path: (held.folder / path).read_text() for path in on_disk(held)} == before
+    assert [file.state for file in job.files] == ["indexed", "indexed"]
+    held.replace(job)
+    assert sources(held) == on_disk(held) == ["a/a.txt", "a/b.txt"]
+
+
+_DIES = """
+import os, sys
+from pathlib import Path
+from qa import Library
+from qa.uploads import Uploads
+
+library = Library.open(sys.argv[1])
+held = Uploads(library)
+for version in ("first", "second"):
+    with held.incoming() as partial:
+        partial.write_text(f"The {version} version.")
+        job = held.add("a.txt", partial)
+    assert held.ingest.wait(job, 120)
+library.sync = lambda *_, **__: os._exit(9)
+held.replace(job)
+"""
+
+
+def test_a_server_that_dies_while_it_replaces_has_lost_no_new_file(held: Uploads) -> None:
+    done = subprocess.run([sys.executable, "-c", _DIES, held.library.path], cwd=ROOT, timeout=SECONDS)
+    assert done.returncode == 9
+    assert "The second version." in [path.read_text() for path in held.folder.glob("*.txt")]
+    assert answer(held, "Which is the second version?") == "The second version."
+
+
 def test_indexing_again_reads_what_failed_and_what_changed(
     held: Uploads, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,6 +614,9 @@ def test_indexing_again_reads_what_failed_and_what_changed(
     job = held.reindex([info(held, "late.txt")])
     assert held.ingest.wait(job, SECONDS)
     assert outcomes(job) == {"late.txt": "indexed"}
+    job = held.reindex([info(held, "late.txt")])
+    assert held.ingest.wait(job, SECONDS)
+    assert (outcomes(job), job.files[0].as_json(0)["again"]) == ({"late.txt": "unchanged"}, True)
     path.write_text("The late words came.")
     job = held.reindex([info(held, "late.txt")])
     assert held.ingest.wait(job, SECONDS)

@@ -14,7 +14,7 @@ from weakref import WeakValueDictionary
 from qa import QAError
 from qa.errors import LibraryBusyError
 from qa.escape import without_folder
-from qa.ingest import Job, QueueFullError
+from qa.ingest import MOST_WAITING, Job, QueueFullError
 from qa.page import documents
 from qa.page.guard import Rule
 from qa.page.render import sentence_case
@@ -38,13 +38,14 @@ MOST_CHANGED = 1_000
 """Files removed or indexed again by one request."""
 UPLOADS_AT_ONCE = 4
 """Uploads that are received at a time; others wait."""
-UPLOADS_OF_ONE = 2
-"""Of these, how many one owner has, so that nobody keeps the others from uploading."""
+UPLOADS_OF_ONE, UPLOADS_FROM_ONE = 2, 3
+"""Of these, how many one owner has, and how many come from one address, so that nobody keeps the others from
+uploading: a visitor's number is as good as any other."""
 CHANGES_AT_ONCE = 4
 """Removals and renamings at a time; others wait. Each may wait for the library for a minute, in a thread."""
 IDLE_SECONDS = 30
 """How long an upload may bring nothing."""
-GRACE_SECONDS = 60
+GRACE_SECONDS = 15
 LEAST_RATE = 50_000
 """Bytes a second that an upload has to bring after that grace, a slow telephone's: one that trickles keeps its turn
 from others for ever."""
@@ -59,6 +60,7 @@ RULES = (
     Rule(re.compile("/api/documents/reindex"), ("POST",), changes=True),
     Rule(re.compile("/api/jobs"), ("GET",)),
     Rule(re.compile(_JOB), ("GET", "DELETE"), changes=True),
+    Rule(re.compile(f"{_JOB}/replace"), ("POST",), changes=True),
 )
 
 
@@ -123,7 +125,7 @@ def routes(site: Site) -> list[Route]:
         uploads.resume()
     shelf = Shelf(uploads)
     receiving = asyncio.Semaphore(UPLOADS_AT_ONCE)
-    receiving_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()  # by owner, while one uploads
+    receiving_of: WeakValueDictionary[tuple[str, str], asyncio.Semaphore] = WeakValueDictionary()  # while one uploads
     changing = CapacityLimiter(CHANGES_AT_ONCE)
 
     def said(content: object, status: int = 200) -> Response:
@@ -177,8 +179,11 @@ def routes(site: Site) -> list[Route]:
         if "job" in request.query_params:
             job = found_job(request.query_params["job"], owner)
         size = int(request.headers.get("content-length", "0"))
-        own = receiving_of.setdefault(owner, asyncio.Semaphore(UPLOADS_OF_ONE))
-        async with own, receiving:
+        before = job.revision if job else 0
+        address = request.client.host if request.client else ""
+        own = receiving_of.setdefault(("owner", owner), asyncio.Semaphore(UPLOADS_OF_ONE))
+        near = receiving_of.setdefault(("address", address), asyncio.Semaphore(UPLOADS_FROM_ONE))
+        async with own, near, receiving:
             await run_in_threadpool(uploads.check_space, size)
             with uploads.incoming() as path:
                 try:
@@ -190,7 +195,7 @@ def routes(site: Site) -> list[Route]:
                     )
                     raise _Refusal(408, line) from None
                 done = await run_in_threadpool(uploads.add, name, path, owner, job)
-        return said(done.as_json(), 201)
+        return await run_in_threadpool(lambda: said(done.as_json(before), 201))
 
     async def receive(request: Request, path: Path) -> None:
         """Write a body to a file, whatever it says of its length, as long as it comes at the least rate."""
@@ -257,6 +262,13 @@ def routes(site: Site) -> list[Route]:
         uploads.stop(job)
         return said(job.as_json())
 
+    def replace(request: Request) -> Response:
+        job = found_job(request.path_params["job"], owner_of(request.scope))
+        since = _number(request.query_params.get("since"), 0, 2**62)
+        numbers = {_number(value or "none", 0, MOST_WAITING) for key, value in _query(request) if key == "number"}
+        uploads.replace(job, numbers, wait=BUSY_SECONDS)
+        return said(job.as_json(since))
+
     one, every = "/api/jobs/{job}", "/api/documents"
     return [
         Route(every, in_thread(listing), methods=["GET"]),
@@ -267,6 +279,7 @@ def routes(site: Site) -> list[Route]:
         Route("/api/jobs", in_thread(jobs), methods=["GET"]),
         Route(one, in_thread(state), methods=["GET"]),
         Route(one, in_thread(stop), methods=["DELETE"]),
+        Route(f"{one}/replace", in_thread(replace, changing), methods=["POST"]),
     ]
 
 

@@ -6,12 +6,16 @@ const PAGE = 50; // rows of one request
 const EVERY = 700; // between two looks at a job
 const LATER = 3000; // after the server could not be reached
 const TYPING = 250; // after the last key before it is searched
-const SHOWN = 200; // files of a job in view; those that went wrong come first
+const SHOWN = 200; // files of a job in view; those that went wrong come first, then those beside an older one
+const QUIET = 1000; // without a word of a file that is dragged it has gone
+const LINGER = 4000; // that nothing can be added is said so long
 const AT_ONCE = 200; // documents named in one request
 const STATES = {
   waiting: "Waiting", reading: "Reading", indexed: "Added", unchanged: "Already there",
-  failed: "Could not be read", skipped: "Left out", stopped: "Stopped",
+  failed: "Could not be read", skipped: "Left out", stopped: "Stopped", replaced: "Replaced",
 };
+const AGAIN = { indexed: "Read again", unchanged: "Read again, nothing has changed" }; // of files that were in the list
+const CLOSED = "Nothing can be added here: this server is read-only.";
 const STAGES = {
   waiting: "waiting", reading: "reading", encoding: "encoding", finishing: "saving",
   busy: "waiting for another process that writes to the library", done: "done",
@@ -30,6 +34,7 @@ element.innerHTML = `
       <p class="rd-far" data-part="far"></p>
       <progress class="rd-progress" max="1" data-part="bar" aria-label="Files done"></progress>
       <p class="rd-actions"><button type="button" class="rd-button" data-doc="stop">Stop</button>
+        <button type="button" class="rd-button" data-doc="replace-all" hidden></button>
         <button type="button" class="rd-button" data-doc="close" hidden>Close this list</button></p>
       <ul class="rd-outcomes" data-part="outcomes"></ul>
     </section>
@@ -49,6 +54,7 @@ element.innerHTML = `
       <button type="button" class="rd-button" data-doc="reindex" data-changes>Index again</button>
       <button type="button" class="rd-button" data-doc="remove" data-changes>Remove</button>
       <button type="button" class="rd-button" data-doc="none">Clear selection</button></p>
+    <p class="rd-said" data-part="said" hidden></p>
   </div>
   <details class="rd-folders" data-part="folders" hidden><summary>Folders</summary><ul></ul></details>
   <p class="rd-within" data-part="within" hidden>In <bdi></bdi>
@@ -56,7 +62,8 @@ element.innerHTML = `
   <div data-part="asked"></div>
   <table class="rd-list" data-part="table" hidden>
     <caption class="rd-hidden">Documents</caption>
-    <thead><tr><th scope="col"><span class="rd-hidden">Choose</span></th><th scope="col">Document</th>
+    <thead><tr><th scope="col"><label><input type="checkbox" data-part="all"><span>Choose all shown</span></label></th>
+      <th scope="col">Document</th>
       <th scope="col">Kind</th><th scope="col">Pages</th><th scope="col">Passages</th><th scope="col">Size</th>
       <th scope="col">Indexed</th><th scope="col"><span class="rd-hidden">Actions</span></th></tr></thead>
     <tbody></tbody></table>
@@ -100,6 +107,13 @@ function tell(line) {
   part("notice").textContent = line;
 }
 
+// What was done, above the list, where it stays in sight.
+function note(...content) {
+  part("said").replaceChildren(...content);
+  part("said").hidden = !content.length;
+  if (content.length) refdesk.announce(part("said").textContent);
+}
+
 const counted = (number, noun) => `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
 
 function size(bytes) {
@@ -126,7 +140,7 @@ function rowOf(doc) {
   first.append(choose);
   const name = make("th");
   name.scope = "row";
-  name.append(titleOf(doc));
+  name.append(titled("rd-doc-title", doc.title, doc.document));
   if (doc.path !== doc.title) name.append(make("bdi", "rd-place", doc.path));
   if (doc.reason) name.append(make("span", doc.state === "failed" ? "rd-failure" : "rd-warning", doc.reason));
   for (const warning of doc.warnings) name.append(make("span", "rd-warning", warning));
@@ -152,14 +166,14 @@ function rowOf(doc) {
   return row;
 }
 
-// The title opens the document, as a citation of nothing at its beginning.
-function titleOf(doc) {
-  const title = make(doc.document ? "a" : "span", "rd-doc-title");
-  if (doc.document) {
-    title.dataset.cite = `${doc.document}.0.0`;
+// A title or name opens its document, as a citation of nothing at its beginning.
+function titled(className, text, opened) {
+  const title = make(opened ? "a" : "span", className);
+  if (opened) {
+    title.dataset.cite = `${opened}.0.0`;
     title.href = `#cite-${title.dataset.cite}`;
   }
-  title.append(make("bdi", "", doc.title));
+  title.append(make("bdi", "", text));
   return title;
 }
 
@@ -283,15 +297,28 @@ function showChosen() {
   button("ask").hidden = !many;
   button("ask").textContent = `Ask only these (${many.toLocaleString("en")})`;
   for (const name of ["reindex", "remove"]) button(name).hidden = readOnly || !chosen.size;
+  const boxes = choosable();
+  const on = boxes.filter((box) => box.checked).length;
+  part("all").disabled = !boxes.length;
+  part("all").checked = on > 0 && on === boxes.length;
+  part("all").indeterminate = on > 0 && on < boxes.length;
 }
 
+const choosable = () => [...body.querySelectorAll("tr[data-id] [type=checkbox]:enabled")];
+
 function choose(box) {
-  const id = box.closest("tr")?.dataset.id;
-  if (id && box.checked) chosen.set(id, rows.get(id));
-  else if (id) chosen.delete(id);
+  if (box === part("all")) for (const one of choosable()) chooseRow(one, box.checked);
+  else if (box.closest("tr")) chooseRow(box, box.checked);
   else if (box.checked) within.set(box.dataset.folder, Number(box.dataset.files));
   else within.delete(box.dataset.folder);
   showChosen();
+}
+
+function chooseRow(box, on) {
+  const { id } = box.closest("tr").dataset;
+  box.checked = on;
+  if (on) chosen.set(id, rows.get(id));
+  else chosen.delete(id);
 }
 
 function chooseNone() {
@@ -377,8 +404,8 @@ function remove(documents, id) {
     }
     for (const one of documents) chosen.delete(one.id);
     line.done();
-    refdesk.announce(`${counted(documents.length, "document")} removed.`);
     await changed();
+    note("Removed ", documents.length === 1 ? make("bdi", "", doc.path) : counted(documents.length, "document"), ".");
     (body.querySelector("input") || part("search")).focus();
   });
 }
@@ -406,13 +433,16 @@ function rename(doc) {
     }
     chosen.delete(doc.id);
     line.done();
-    refdesk.announce(`Renamed to ${renamed}.`);
     await changed();
-    part("search").focus();
+    const now = [...rows.values()].find((one) => one.source === renamed);
+    const gone = !now && part("search").value.trim() && button("more").hidden;
+    note("Renamed to ", make("bdi", "", now?.path || renamed), gone ? ", which the search does not find." : ".");
+    (now ? body.querySelector(`tr[data-id="${CSS.escape(now.id)}"] summary`) : part("search")).focus();
   });
 }
 
 async function reindex(documents) {
+  if (!isRunning()) closeList();
   try {
     for (const query of inParts(documents)) follow(await refdesk.api(`documents/reindex?${query}`, { method: "POST", body: "" }));
     part("far").scrollIntoView({ block: "center" });
@@ -435,12 +465,16 @@ let flying = null; // the request that sends a file
 let sent = 0; // how much of it, 0 to 1
 
 function follow(state) {
-  const job = jobs.get(state.id) || { files: [] };
-  jobs.set(state.id, { ...state, files: job.files });
-  for (const file of state.files) job.files[file.number] = file;
+  keep(state);
   showJobs();
   clearTimeout(timer);
   if (isRunning()) timer = setTimeout(look, EVERY);
+}
+
+function keep(state) {
+  const files = jobs.get(state.id)?.files || [];
+  for (const file of state.files) files[file.number] = { ...file, job: state.id };
+  jobs.set(state.id, { ...state, files });
 }
 
 const toSend = () => waiting.length + (flying ? 1 : 0);
@@ -453,8 +487,7 @@ async function look() {
     try {
       const now = await refdesk.api(`jobs/${id}?since=${job.revision}`);
       if (now.done > job.done) shouldLoad = true;
-      for (const file of now.files) job.files[file.number] = file;
-      jobs.set(id, { ...now, files: job.files });
+      keep(now);
     } catch (error) {
       if (error.message.startsWith("Nobody")) wait = LATER;
       else jobs.delete(id);
@@ -492,34 +525,100 @@ function showJobs() {
   part("bar").value = total ? Math.min(1, share / total) : 0;
   button("stop").hidden = !running;
   button("close").hidden = running;
-  const count = (state) => files.filter((file) => file.state === state).length;
+  const olds = files.filter(canReplace).length;
+  button("replace-all").hidden = running || olds < 2;
+  button("replace-all").textContent = `Replace all older ones (${olds.toLocaleString("en")})`;
   if (running) {
     const busy = all.find((job) => job.state === "running");
     const stage = busy ? STAGES[busy.stage] || busy.stage : `sending, ${Math.round(100 * sent)} %`;
     part("far").textContent = `${done.toLocaleString("en")} of ${counted(total, "file")} done: ${stage}`;
   } else {
-    const said = Object.keys(STATES).map((state) => [count(state), STATES[state].toLowerCase()]).filter(([n]) => n);
-    if (refused.length) said.push([refused.length, "not taken"]);
-    part("far").textContent = `${said.map(([n, what]) => `${n.toLocaleString("en")} ${what}`).join(", ") || "Nothing to do"}.`;
+    const labels = [...files, ...refused].map(labelOf);
+    const said = [...Object.values(STATES), ...Object.values(AGAIN), REFUSED]
+      .map((label) => [labels.filter((one) => one === label).length, label.toLowerCase()])
+      .filter(([n]) => n)
+      .map(([n, what]) => `${n.toLocaleString("en")} ${what}`);
+    if (olds) said.push(`${olds.toLocaleString("en")} beside an older version`);
+    part("far").textContent = `${said.join(", ") || "Nothing to do"}.`;
   }
-  const order = (file) => (["refused", "failed", "skipped"].includes(file.state) ? 0 : 1);
-  const shown = [...refused, ...files].sort((a, b) => order(a) - order(b)).slice(0, SHOWN);
-  part("outcomes").replaceChildren(...shown.map((file) => {
-    const item = make("li", `rd-${file.state}`);
-    const passages = file.passages ? `, ${counted(file.passages, "passage")}` : "";
-    item.append(make("bdi", "", file.name), make("span", "rd-state", `${STATES[file.state] || "Not taken"}${passages}`));
-    if (file.reason) item.append(make("small", "", file.reason));
-    for (const warning of file.warnings || []) item.append(make("small", "", warning));
-    return item;
-  }));
-  const rest = files.length + refused.length - shown.length;
-  if (rest > 0) part("outcomes").append(make("li", "rd-quiet", `and ${rest.toLocaleString("en")} more`));
+  showOutcomes([...refused, ...files]);
   if (wasRunning && !running) {
     shouldLoad = true;
     refdesk.announce(part("far").textContent);
     loadSometimes();
   }
   wasRunning = running;
+}
+
+const REFUSED = "Not taken";
+const labelOf = (file) => (file.again && AGAIN[file.state]) || STATES[file.state] || REFUSED;
+const canReplace = (file) => Boolean(file.older?.uploaded) && file.state !== "replaced";
+
+function showOutcomes(files) {
+  const order = (file) => (["refused", "failed", "skipped"].includes(file.state) ? 0 : file.older ? 1 : 2);
+  const shown = [...files].sort((a, b) => order(a) - order(b)).slice(0, SHOWN);
+  const list = part("outcomes");
+  const held = list.contains(document.activeElement) ? document.activeElement : null;
+  const { file: holder } = held?.closest("li").dataset || {};
+  list.replaceChildren(...shown.map(outcomeOf));
+  if (files.length > shown.length)
+    list.append(make("li", "rd-quiet", `and ${(files.length - shown.length).toLocaleString("en")} more`));
+  const item = held && [...list.children].find((one) => one.dataset.file === holder);
+  (item?.querySelector(held.tagName) || item?.querySelector("a, button"))?.focus({ preventScroll: true });
+}
+
+function outcomeOf(file) {
+  const item = make("li", `rd-${file.state}`);
+  item.dataset.file = `${file.job} ${file.number}`;
+  const opened = ["indexed", "unchanged", "replaced"].includes(file.state) && file.document;
+  const passages = file.passages ? `, ${counted(file.passages, "passage")}` : "";
+  item.append(titled("rd-name", file.name, opened), make("span", "rd-state", `${labelOf(file)}${passages}`));
+  if (file.reason) item.append(make("small", "", file.reason));
+  for (const warning of file.warnings || []) item.append(make("small", "", warning));
+  if (file.older) item.append(besideOf(file));
+  return item;
+}
+
+// What is said of another file of the same name.
+function besideOf(file) {
+  if (file.state === "replaced") return make("small", "", "The older one is deleted.");
+  const { path, uploaded } = file.older;
+  const line = make("small", "rd-beside");
+  const words = make("span");
+  words.append("Another ", make("bdi", "", path), uploaded
+    ? " was here already, and answers may quote both."
+    : " is in a folder that was indexed, and answers may quote both. It can be changed there.");
+  line.append(words);
+  if (uploaded) {
+    const replace = act("replace", "Replace the older one", `Replace the older one: ${path}`);
+    Object.assign(replace.dataset, { job: file.job, number: file.number });
+    line.append(replace);
+  }
+  return line;
+}
+
+let replacing = false;
+async function replace(asked) {
+  if (replacing) return;
+  replacing = true;
+  tell("");
+  try {
+    for (const [id, number] of asked) {
+      const query = new URLSearchParams({ since: jobs.get(id)?.revision || 0 });
+      if (number !== undefined) query.set("number", number);
+      follow(await refdesk.api(`jobs/${id}/replace?${query}`, { method: "POST", body: "" }));
+    }
+    refdesk.announce(part("far").textContent);
+  } catch (error) {
+    tell(error.message);
+  }
+  replacing = false;
+  await changed();
+}
+
+function replaceAll() {
+  const some = [...jobs.values()].filter((job) => job.files.some((file) => file && canReplace(file)));
+  return replace(some.map((job) => [job.id]));
 }
 
 // Sending
@@ -621,6 +720,8 @@ async function resume() {
 
 const acts = {
   stop, close: () => { closeList(); input.focus(); },
+  replace: (_, at) => replace([[at.dataset.job, at.dataset.number]]),
+  "replace-all": async () => { await replaceAll(); button("close").focus(); },
   ask: () => askOnly(askable(), [...within.keys()]),
   reindex: () => reindex([...chosen.values()]),
   remove: () => remove([...chosen.values()], null),
@@ -638,11 +739,13 @@ element.addEventListener("click", (event) => {
   const at = event.target.closest("[data-doc]");
   if (!at) return;
   at.closest("details.rd-doc-menu")?.removeAttribute("open");
+  note();
   acts[at.dataset.doc](rows.get(at.closest("tr")?.dataset.id), at);
 });
 
 element.addEventListener("change", (event) => {
   const { target } = event;
+  note();
   if (target === input) {
     add([...target.files]);
     target.value = ""; // so that the same files can be chosen again
@@ -653,6 +756,7 @@ element.addEventListener("change", (event) => {
 let typing = null;
 part("search").addEventListener("input", () => {
   clearTimeout(typing);
+  note();
   typing = setTimeout(async () => {
     await load();
     refdesk.announce(rows.size ? counted(rows.size, "document") : "No document fits.");
@@ -686,17 +790,59 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("#rd-shelves")) refdesk.show(isOpen() ? "chat" : "documents");
 });
 
-// A file that misses the zone would be opened by the browser in place of the page.
+// Files can be dropped anywhere but on an evaluation, which has a zone of its own. What the page does not take would be
+// opened by the browser in its place.
+
+const landing = make("p", "rd-landing"); // over any view but that of documents, where the zone is
+let leaving = null; // puts the light out, or takes the line away
+let own = false; // is it a part of the page that is dragged, such as a picture?
+document.addEventListener("dragstart", () => (own = true));
+document.addEventListener("dragend", () => (own = false));
+
+function light(on) {
+  clearTimeout(leaving);
+  element.querySelector(".rd-drop").classList.toggle("rd-over", on && isOpen());
+  if (on && !isOpen()) land("Drop files to add them to the documents");
+  else landing.remove();
+  if (on) leaving = setTimeout(light, QUIET, false);
+}
+
+function refuse(line) {
+  if (!document.querySelector(".rd-landing.rd-closed")) refdesk.announce(line);
+  land(line, "rd-closed");
+  clearTimeout(leaving);
+  leaving = setTimeout(() => landing.remove(), LINGER);
+}
+
+function land(line, className = "") {
+  landing.textContent = line;
+  landing.className = `rd-landing ${className}`;
+  if (!landing.isConnected) document.getElementById("rd-page").append(landing);
+}
+
+async function take(files, folders) {
+  if (!largest) await load(); // nobody has said yet what may be added
+  if (!largest) refuse("Nobody answers: check that Refdesk still runs.");
+  else if (readOnly) refuse(CLOSED);
+  else {
+    refdesk.show("documents");
+    document.getElementById("rd-documents").scrollTo({ top: 0 });
+    if (folders) tell("A folder cannot be dropped: make a ZIP of it, or index it with “refdesk index”.");
+    else add(files);
+  }
+}
+
 for (const kind of ["dragover", "dragleave", "drop"]) {
   document.addEventListener(kind, (event) => {
-    if (!isOpen() || !event.dataTransfer?.types.includes("Files")) return;
+    if (own || refdesk.view === "evaluation" || !event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
-    const over = kind === "dragover" && !readOnly && element.contains(event.target);
-    element.querySelector(".rd-drop").classList.toggle("rd-over", over);
-    event.dataTransfer.dropEffect = over ? "copy" : "none";
-    if (kind !== "drop" || readOnly || !element.contains(event.target)) return;
+    if (!asked) load(); // it says what may be added, a few words of the drag later
+    const closed = largest > 0 && readOnly;
+    event.dataTransfer.dropEffect = closed ? "none" : "copy";
+    if (closed && kind === "dragover") refuse(CLOSED);
+    else if (largest && !closed) light(kind === "dragover" || (kind === "dragleave" && Boolean(event.relatedTarget)));
+    if (kind !== "drop") return;
     const folders = [...event.dataTransfer.items].some((item) => item.webkitGetAsEntry?.()?.isDirectory);
-    if (folders) tell("A folder cannot be dropped: make a ZIP of it, or index it with “refdesk index”.");
-    else add([...event.dataTransfer.files]);
+    take([...event.dataTransfer.files], folders);
   });
 }

@@ -216,6 +216,12 @@ _SCHEMAS: Json = {
                 reason=_or_null(_TEXT),
                 passages=_or_null(_INTEGER),
                 warnings=_array(_TEXT),
+                document={**_or_null(_TEXT), "description": "what it holds; a citation's id with .0.0 after it"},
+                again={**_YES, "description": "was it in the library before?"},
+                older={
+                    **_or_null(_object(path=_TEXT, uploaded=_YES)),
+                    "description": "another file of the name that it came with; one that was uploaded can be replaced",
+                },
             )
         ),
     ),
@@ -350,6 +356,18 @@ _PATHS: Json = {
             takes=(_path("job", "its id"), _query("since", _COUNTED, "only files that changed since this revision")),
         ),
         "delete": _operation("Stop what waits", _json(_ref("Job")), 404, takes=(_path("job", "its id"),)),
+    },
+    "/api/jobs/{job}/replace": {
+        "post": _operation(
+            "Give files of an upload the names of the older ones they came beside, which are deleted",
+            _json(_ref("Job")),
+            *(404, 409, 411, 413, 503),
+            takes=(
+                _path("job", "its id"),
+                _query("number", _array(_COUNTED), "a file's number; several times for several, none for all"),
+                _query("since", _COUNTED, "only files that changed since this revision"),
+            ),
+        )
     },
     "/api/conversations": {
         "get": _operation(

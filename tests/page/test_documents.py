@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -216,6 +218,129 @@ def test_renaming_in_the_row_and_a_name_that_is_taken(browser: Browser, address:
             playwright.expect(row(page, path)).to_have_count(0)
 
 
+def test_a_newer_version_replaces_the_older_one(browser: Browser, address: str, handbook: Library) -> None:
+    with visiting(browser, address) as visit:
+        page = shelves(visit)
+        add(page, bytes_of("fees.md", "The zebra fee is 4 coins."))
+        said = add(page, bytes_of("fees.md", "The zebra fee is 6 coins."), bytes_of("handbook.md", "Another handbook."))
+        assert said == "2 added, 1 beside an older version."
+        assert "Another fees.md was here already" in outcome(page, "fees (2).md")
+        assert "Another handbook.md is in a folder that was indexed" in outcome(page, "handbook.md")
+        assert page.locator(".rd-beside .rd-button").count() == 1
+        replace = page.get_by_role("button", name="Replace the older one: fees.md", exact=True)
+        replace.focus()
+        page.keyboard.press("Enter")
+        playwright.expect(page.locator("[data-part=far]")).to_have_text("1 added, 1 replaced.")
+        playwright.expect(page.locator("#rd-live")).to_have_text("1 added, 1 replaced.")
+        assert outcome(page, "fees.md") == "fees.md Replaced, 1 passage The older one is deleted."
+        assert visit.focused() == "fees.md"
+        find(page, "fees", 1)
+        page.get_by_role("button", name="Back to chat").click()
+        visit.ask("What is the zebra fee?")
+        answer = page.locator(".rd-exchange").last.locator(".rd-answer").inner_text()
+        assert "6 coins" in answer
+        assert "4 coins" not in answer
+    handbook.remove("fees.md")
+    handbook.remove_files([(str(handbook.upload_folder), "handbook.md")])
+    (handbook.upload_folder / "handbook.md").unlink()
+
+
+def test_older_versions_of_an_archive_are_replaced_together(browser: Browser, address: str, handbook: Library) -> None:
+    def packed(year: int) -> FilePayload:
+        return bytes_of("club.zip", zip_with({f"{n}.txt": f"Rule {n} of {year}.".encode() for n in "abc"}))
+
+    with visiting(browser, address) as visit:
+        page = shelves(visit)
+        add(page, packed(2024))
+        assert add(page, packed(2025)) == "3 added, 3 beside an older version."
+        page.get_by_role("button", name="Replace the older one: club/b.txt", exact=True).click()
+        far = page.locator("[data-part=far]")
+        playwright.expect(far).to_have_text("2 added, 1 replaced, 2 beside an older version.")
+        page.get_by_role("button", name="Replace all older ones (2)").click()
+        playwright.expect(far).to_have_text("3 replaced.")
+        playwright.expect(page.get_by_role("button", name="Close this list")).to_be_focused()
+        find(page, "club", 3)
+        assert add(page, packed(2026)) == "3 added, 3 beside an older version."
+        handbook.remove("club/a.txt")  # somebody else takes one away
+        page.get_by_role("button", name="Replace the older one: club/a.txt", exact=True).click()
+        notice = page.locator("#rd-documents [data-part=notice]")
+        playwright.expect(notice).to_have_text("Club/a.txt is another one by now: look at both, and remove one.")
+        visit.wrong[:] = [line for line in visit.wrong if REFUSED not in line]
+        find(page, "club", 5)
+    handbook.remove("club/*")
+
+
+def test_an_outcome_opens_its_document(browser: Browser, address: str, handbook: Library) -> None:
+    with visiting(browser, address) as visit:
+        page = shelves(visit)
+        add(page, bytes_of("heron.txt", "The heron stands still."), bytes_of("torn.pdf", "no PDF"))
+        assert page.locator(".rd-outcomes a").all_inner_texts() == ["heron.txt"]
+        page.locator(".rd-outcomes a").click()
+        playwright.expect(page.locator("#rd-reader .rd-text")).to_have_text("The heron stands still.")
+    handbook.remove("heron.txt")
+    handbook.remove("torn.pdf")
+
+
+def test_what_was_done_stays_in_sight(browser: Browser, address: str, handbook: Library) -> None:
+    with visiting(browser, address) as visit:
+        page = shelves(visit)
+        said = page.locator("[data-part=said]")
+        add(page, *(bytes_of(f"owl-{n}.txt", f"The owl number {n}.") for n in range(4)))
+        find(page, "owl-", 4)
+        act(page, "owl-0.txt", "Rename")
+        page.get_by_label("New name").fill("owl-9.txt")
+        page.keyboard.press("Enter")
+        playwright.expect(said).to_have_text("Renamed to owl-9.txt.")
+        playwright.expect(page.locator("#rd-live")).to_have_text("Renamed to owl-9.txt.")
+        assert visit.focused() == "Actions for owl-9.txt"
+        act(page, "owl-9.txt", "Rename")
+        playwright.expect(said).to_be_hidden()
+        page.get_by_label("New name").fill("hawk.txt")
+        page.keyboard.press("Enter")
+        playwright.expect(said).to_have_text("Renamed to hawk.txt, which the search does not find.")
+        find(page, "owl-", 3)
+        page.get_by_label("Choose all shown").check()
+        page.get_by_label("Choose owl-1.txt").uncheck()
+        assert page.get_by_label("Choose all shown").evaluate("(box) => box.indeterminate")
+        page.locator("[data-doc=reindex]").click()
+        playwright.expect(page.locator("[data-part=far]")).to_have_text("2 read again, nothing has changed.")
+        page.locator("[data-doc=remove]").click()
+        page.locator("[data-part=asked]").get_by_role("button", name="Remove").click()
+        playwright.expect(said).to_have_text("Removed 2 documents.")
+        act(page, "owl-1.txt", "Remove")
+        page.locator(".rd-asking").get_by_role("button", name="Remove").click()
+        playwright.expect(said).to_have_text("Removed owl-1.txt.")
+        find(page, "hawk", 1)
+        playwright.expect(said).to_be_hidden()
+    handbook.remove("hawk.txt")
+
+
+COLUMNS = "[...document.querySelectorAll('#rd-documents thead th')].map((one) => one.getBoundingClientRect().x)"
+
+
+def test_columns_keep_their_places_and_all_shown_are_chosen(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        page = shelves(visit)
+        before = page.evaluate(COLUMNS)
+        find(page, "volume-07", 1)
+        assert page.evaluate(COLUMNS) == before
+        find(page, "volume-0", 10)
+        every = page.get_by_label("Choose all shown")
+        every.check()
+        assert page.locator("#rd-documents tbody :checked").count() == 10
+        assert page.locator("[data-doc=ask]").inner_text() == "Ask only these (10)"
+        find(page, "volume-17", 1)
+        find(page, "volume-1", 10)
+        assert not every.is_checked()
+        assert page.locator("[data-doc=ask]").inner_text() == "Ask only these (10)"  # chosen, though not in view
+        every.check()
+        every.uncheck()
+        assert page.locator("[data-doc=ask]").inner_text() == "Ask only these (10)"
+        find(page, "volume-07", 1)
+        find(page, "volume-0", 10)
+        playwright.expect(every).to_be_checked()
+
+
 def test_by_keyboard_alone(browser: Browser, address: str) -> None:
     with visiting(browser, address) as visit:
         page = visit.page
@@ -242,6 +367,81 @@ def test_by_keyboard_alone(browser: Browser, address: str) -> None:
         page.keyboard.press("Enter")
         assert page.evaluate("refdesk.scope.sources") == ["handbook.md"]
         playwright.expect(page.get_by_label("Question", exact=True)).to_be_focused()
+
+
+def dragged(page: Page, what: str, x: float, y: float, *, files: tuple[Path, ...] = (), text: str = "") -> None:
+    """Something comes from outside of the browser, as far as the browser can tell; `what` is "over" or "drop"."""
+    items = [{"mimeType": "text/plain", "data": text}] if text else []
+    data = {"items": items, "files": list(map(str, files)), "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver") if what == "over" else ("drop",):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
+    session.detach()
+
+
+def hover(page: Page, until: Locator, x: float, y: float, file: Path) -> None:
+    """A file is held over the page until something is there."""
+    late = time.monotonic() + 30
+    while not until.is_visible():
+        assert time.monotonic() < late
+        dragged(page, "over", x, y, files=(file,))
+        page.wait_for_timeout(50)
+
+
+def test_a_file_dropped_on_the_chat_is_added(browser: Browser, address: str, handbook: Library, tmp_path: Path) -> None:
+    file = tmp_path / "lands.txt"
+    file.write_text("The heron lands on the chat.")
+    with visiting(browser, address) as visit:
+        page = visit.page
+        box = page.get_by_label("Question", exact=True).bounding_box()
+        assert box is not None
+        x, y = box["x"] + 20, box["y"] + 8
+        landing = page.get_by_text("Drop files to add them to the documents")
+        hover(page, landing, x, y, file)
+        playwright.expect(landing).to_be_hidden()  # some time after the last word of it
+        hover(page, landing, 2, 2, file)  # the page's very corner
+        dragged(page, "drop", x, y, files=(file,))
+        page.get_by_role("button", name="Close this list").wait_for(timeout=30_000)
+        playwright.expect(landing).to_be_hidden()
+        assert (page.url, page.evaluate("refdesk.view")) == (f"{address}/", "documents")
+        assert outcome(page, "lands.txt") == "lands.txt Added, 1 passage"
+        hover(page, page.locator("#rd-documents .rd-drop.rd-over"), 2, 2, file)
+        dragged(page, "drop", 2, 2, files=(file,))  # beside the zone
+        playwright.expect(page.locator("[data-part=far]")).to_have_text("1 already there.")
+        assert page.url == f"{address}/"
+    handbook.remove("lands.txt")
+
+
+def test_text_is_dragged_into_the_question(browser: Browser, address: str) -> None:
+    with visiting(browser, address) as visit:
+        box = visit.page.get_by_label("Question", exact=True)
+        place = box.bounding_box()
+        assert place is not None
+        for what in ("over", "drop"):
+            dragged(visit.page, what, place["x"] + 20, place["y"] + 8, text="annual leave")
+        playwright.expect(box).to_have_value("annual leave")
+        assert visit.page.locator(".rd-landing").count() == 0
+
+
+def test_a_file_dropped_on_a_read_only_page_is_refused_in_a_line(
+    browser: Browser, handbook: Library, tmp_path: Path
+) -> None:
+    file = tmp_path / "refused.txt"
+    file.write_text("Words that nobody takes.")
+    with serving(handbook, Settings(read_only=True)) as address, visiting(browser, address) as visit:
+        page = visit.page
+        for view in ("chat", "documents"):
+            if view == "documents":
+                shelves(visit)
+            line = page.locator(".rd-landing", has_text="Nothing can be added here: this server is read-only.")
+            hover(page, line, 600, 300, file)
+            dragged(page, "drop", 600, 300, files=(file,))
+            page.wait_for_timeout(300)  # time in which it could be opened, or the view be changed
+            assert (page.url, page.evaluate("refdesk.view")) == (f"{address}/", view)
+            playwright.expect(line).to_be_visible()
+            playwright.expect(page.locator("#rd-live")).to_have_text(line.inner_text())
+            playwright.expect(page.locator(".rd-landing")).to_have_count(0)
+        assert "refused.txt" not in [one.source for one in handbook.documents()]
 
 
 def test_files_are_dropped(browser: Browser, address: str) -> None:
@@ -333,6 +533,19 @@ def test_a_read_only_page_offers_no_change(browser: Browser, handbook: Library) 
         assert row(page, "handbook.md").locator(".rd-doc-menu .rd-button").all_inner_texts() == ["Ask only this"]
         find(page, "broken", 1)
         assert row(page, "broken.pdf").locator(".rd-doc-menu").count() == 0
+
+
+def test_on_the_narrowest_phone(browser: Browser, address: str) -> None:
+    with visiting(browser, address, width=320, height=640) as visit:
+        page = shelves(visit)
+        page.get_by_label("Sort by").select_option(label="Most passages first")
+        playwright.expect(page.locator("#rd-documents tbody tr[data-id]").first).to_contain_text("handbook.md")
+        for cell in page.locator("#rd-documents tbody tr[data-id] td:not(:empty)").all()[:60]:
+            place = cell.bounding_box()
+            assert place is not None
+            assert place["x"] + place["width"] <= 320 - 8
+        page.get_by_text("Choose all shown").click()
+        assert page.locator("#rd-documents tbody :checked").count() == 50
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -16,13 +16,14 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import jsonschema
 import pytest
 from browser import HANDBOOK, HOSTILE, HOSTILE_NAME, command, serving, visitor
 from files_for_tests import zip_with
 
 from embeddings import Encoder
 from qa import Library
-from qa.page import document_routes, documents
+from qa.page import document_routes, documents, openapi
 from qa.page.site import Settings
 from qa.types import DocumentInfo
 
@@ -165,6 +166,47 @@ def test_a_job_holds_several_files_and_says_what_went_wrong(client: httpx.Client
     assert client.delete("/api/documents?source=bad.pdf&source=good.txt").json()["deleted"] == 2
 
 
+def test_a_newer_version_replaces_the_older_one(client: httpx.Client, handbook: Library) -> None:
+    upload(client, "fees.md", "The zebra fee is 4 coins.")
+    upload(client, "club/fees.zip", zip_with({"rules.txt": b"No zebras."}))
+    job = upload(client, "fees.md", "The zebra fee is 6 coins.")
+    upload(client, "fees.zip", zip_with({"rules.txt": b"Two zebras."}), job=job["id"])
+    job = client.get(f"/api/jobs/{job['id']}").json()
+    schema = openapi.document()["components"]["schemas"]["Job"]
+    jsonschema.validate(job, schema)
+    assert set(job["files"][0]) == set(schema["properties"]["files"]["items"]["properties"])
+    told = [(file["name"], file["older"]) for file in job["files"]]
+    assert told == [
+        ("fees (2).md", {"path": "fees.md", "uploaded": True}),
+        ("fees/rules (2).txt", {"path": "fees/rules.txt", "uploaded": True}),
+    ]
+    assert client.get(f"/api/citations/{job['files'][0]['document']}.0.0").json()["text"] == "The zebra fee is 6 coins."
+    done = client.post(f"/api/jobs/{job['id']}/replace?number=0&since={job['revision']}", content=b"")
+    assert [(file["name"], file["state"]) for file in done.json()["files"]] == [("fees.md", "replaced")]
+    assert client.post(f"/api/jobs/{job['id']}/replace", content=b"").json()["state"] == "done"
+    assert sources(client, state="uploaded") == ["fees.md", "fees/rules.txt"]
+    assert handbook.ask("What is the zebra fee?").sentences[0].text == "The zebra fee is 6 coins."
+    nothing = client.post(f"/api/jobs/{job['id']}/replace?number=0", content=b"")
+    assert (nothing.status_code, nothing.json()["error"][:38]) == (409, "There is no older version to replace (")
+    assert client.delete("/api/documents?source=fees.md&source=fees/rules.txt").json()["deleted"] == 2
+
+
+def test_who_may_replace_and_what(client: httpx.Client, reading: httpx.Client) -> None:
+    mine, yours = ({"cookie": f"refdesk-visitor={letter * 24}"} for letter in "cd")
+    upload(client, "a.txt", "The first words.")
+    sent = client.post("/api/documents", params={"name": "a.txt"}, content="The second words.", headers=mine).json()
+    path = f"/api/jobs/{finished(client, sent)['id']}/replace"
+    assert client.post(path, content=b"", headers=yours).status_code == 404
+    assert reading.post(path, content=b"", headers=mine).status_code == 403
+    for number in ("-1", "x", ""):
+        assert client.post(path, params={"number": number}, content=b"", headers=mine).status_code == 400
+    assert client.post(f"{path}?number=7", content=b"", headers=mine).status_code == 409
+    assert sources(client, state="uploaded") == ["a (2).txt", "a.txt"]
+    assert client.post(path, content=b"", headers=mine).status_code == 200
+    assert sources(client, state="uploaded") == ["a.txt"]
+    client.delete("/api/documents", params={"source": "a.txt"})
+
+
 def test_indexing_again(client: httpx.Client, handbook: Library) -> None:
     file = handbook.path.parent / "files" / "broken.pdf"
     started = client.post("/api/documents/reindex", params={"source": "broken.pdf"})
@@ -266,6 +308,7 @@ ROUTES = {
     "/api/documents/reindex": ("POST",),
     "/api/jobs": ("GET",),
     f"/api/jobs/{UNKNOWN}": ("GET", "DELETE"),
+    f"/api/jobs/{UNKNOWN}/replace": ("POST",),
 }
 
 
@@ -307,6 +350,7 @@ def test_a_read_only_server_changes_nothing(reading: httpx.Client, handbook: Lib
         assert (response.status_code, response.json()["error"]) == (403, "This server is read-only.")
     assert reading.post("/api/documents/reindex?source=broken.pdf", content=b"").status_code == 403
     assert reading.delete(f"/api/jobs/{UNKNOWN}").status_code == 403
+    assert reading.post(f"/api/jobs/{UNKNOWN}/replace", content=b"").status_code == 403
     assert len(handbook.documents()) == 2
 
 
@@ -351,11 +395,12 @@ def test_an_upload_that_breaks_off_leaves_nothing(client: httpx.Client, handbook
     assert list(handbook.upload_folder.iterdir()) == []
 
 
-def sending(client: httpx.Client, visitor: str) -> socket.socket:
-    """An upload of a visitor of which only the first bytes come."""
+def sending(client: httpx.Client, visitor: str, address: str = "127.0.0.1") -> socket.socket:
+    """An upload of a visitor of which only the first bytes come; behind a proxy, from an address."""
     made = socket.create_connection((client.base_url.host, client.base_url.port or 80), timeout=20)
     head = "POST /api/documents?name=slow.txt HTTP/1.1", "host: 127.0.0.1", f"cookie: refdesk-visitor={visitor}"
-    made.sendall(("\r\n".join([*head, "content-length: 500000"]) + "\r\n\r\nx").encode())
+    more = f"x-forwarded-for: {address}", "content-length: 500000"
+    made.sendall(("\r\n".join([*head, *more]) + "\r\n\r\nx").encode())
     return made
 
 
@@ -390,6 +435,31 @@ def test_one_visitors_slow_uploads_do_not_keep_out_another(client: httpx.Client,
         assert upload(client, "quick.txt", "Quick words.")["state"] == "done"
     assert parts_of_uploads(handbook, 0) == []
     assert client.delete("/api/documents", params={"source": "quick.txt"}).status_code == 200
+
+
+def test_slow_uploads_from_one_address_do_not_keep_out_another(handbook: Library) -> None:
+    near, far = ({"x-forwarded-for": address} for address in ("10.0.0.1", "10.0.0.2"))
+    with serving(handbook, proxied=True) as address, visitor(address) as client, ExitStack() as slow:
+        for letter in "abcdefgh":
+            slow.enter_context(sending(client, letter * 24, near["x-forwarded-for"]))
+        assert len(parts_of_uploads(handbook, document_routes.UPLOADS_FROM_ONE)) == document_routes.UPLOADS_FROM_ONE
+        began = time.monotonic()
+        sent = client.post("/api/documents", params={"name": "far.txt"}, content="Far words.", headers=far)
+        assert sent.status_code == 201
+        assert time.monotonic() - began < document_routes.GRACE_SECONDS
+        finished(client, sent.json())
+        assert client.delete("/api/documents", params={"source": "far.txt"}).json()["deleted"] == 1
+    assert parts_of_uploads(handbook, 0) == []
+
+
+def test_an_upload_answers_with_its_own_files(client: httpx.Client) -> None:
+    first = client.post("/api/documents", params={"name": "one.txt"}, content="One word.").json()
+    finished(client, first)
+    more = {"name": "two.txt", "job": first["id"]}
+    second = client.post("/api/documents", params=more, content="Two words.").json()
+    assert ([file["name"] for file in second["files"]], second["total"]) == (["two.txt"], 2)
+    assert [file["number"] for file in finished(client, second)["files"]][-1:] == [1]
+    assert client.delete("/api/documents?source=one.txt&source=two.txt").json()["deleted"] == 2
 
 
 @pytest.mark.parametrize("method", ["DELETE", "PATCH"])
