@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from qa.lines import runs
 from qa.types import BlockKind
 
 Span = tuple[int, int]
@@ -14,8 +15,6 @@ LONGEST = 1_000
 the default encoder reads, so that nothing that fits is cut."""
 _CODE_LINES = 300
 """Characters of code lines that go together as one sentence."""
-_SOFT_WRAP = 120
-"""A line longer than this was not wrapped by hand, so its end is a paragraph's."""
 
 _CLOSERS = "\"'”’»›)\\]」』）】*_"
 _OPENERS = "\"'“‘«‹„(\\[「『（【*_"
@@ -23,14 +22,12 @@ _OPENERS = "\"'“‘«‹„(\\[「『（【*_"
 _STOP = re.compile(
     rf"([.!?…؟۔।]{{1,9}})[{_CLOSERS}]{{0,9}}\s{{1,99}}[{_OPENERS}]{{0,9}}(\S)|([。！？｡]{{1,9}}[{_CLOSERS}]{{0,9}})\s{{0,99}}\S"
 )
-_LINE_END = re.compile(rf"[.!?…:;؟۔।。！？][{_CLOSERS}]*\s*$")
-_ITEM = re.compile(r"[ \t]*(?:[-*+•‣–]|\(?\d{1,3}[.)])[ \t]")
 _LAST_WORD = re.compile(r"[^\s(\[\"'“„«]{1,12}$")
 # Words whose full stop does not end a sentence, lower case, of the languages that Refdesk stems most often.
 _ABBREVIATIONS = frozenset(
     "mr mrs ms dr prof sr jr st vs etc e.g i.e cf al fig figs eq eqs no nos vol vols pp ed eds ch sec approx dept est "
-    "inc ltd co corp gen col lt sgt capt maj rev hon gov sen rep pres ave blvd jan feb mar apr jun jul aug sep sept "
-    "oct nov dec u.s u.k u.n ph.d m.d b.a "
+    "tel inc ltd co corp gen col lt sgt capt maj rev hon gov sen rep pres ave blvd jan feb mar apr jun jul aug sep "
+    "sept oct nov dec u.s u.k u.n ph.d m.d b.a "
     "z.b bzw usw ca d.h u.a nr bd hrsg vgl evtl ggf inkl s.o s.u str hr fr dipl ing abs art "
     "sra srta ud uds dra núm pág págs ej p.ej aprox "
     "m mme mlle mm p.ex env av "
@@ -46,7 +43,9 @@ def split(text: str, start: int, end: int, kind: BlockKind = "paragraph") -> lis
     elif kind == "code":
         lines = _grouped(list(_lines(text, start, end)))
     else:
-        lines = _merged(text, [span for run in _runs(text, start, end) for span in _prose(text, *run)])
+        lines = list(_lines(text, start, end)) if kind != "heading" else [(start, end)]
+        parts = runs(text, lines, is_list=kind == "list")
+        lines = _merged(text, [span for part in parts for span in _prose(text, *part)])
     return [piece for line in lines for piece in cut(text, *line, longest=LONGEST)]
 
 
@@ -72,26 +71,6 @@ def _lines(text: str, start: int, end: int) -> Iterator[Span]:
         start = stop + 1
 
 
-def _runs(text: str, start: int, end: int) -> Iterator[Span]:
-    """Lines joined where one goes on in the next: a hand-wrapped paragraph is one run, a list item another."""
-    run: Span | None = None
-    line = start  # where the last line of the run starts
-    for first, last in _lines(text, start, end):
-        if run is not None and not (
-            run[1] - line > _SOFT_WRAP
-            or _LINE_END.search(text, max(line, run[1] - 8), run[1])
-            or _ITEM.match(text, first)
-        ):
-            run = (run[0], last)
-        else:
-            if run is not None:
-                yield run
-            run = (first, last)
-        line = first
-    if run is not None:
-        yield run
-
-
 def _prose(text: str, start: int, end: int) -> list[Span]:
     spans: list[Span] = []
     place = start
@@ -106,9 +85,9 @@ def _prose(text: str, start: int, end: int) -> list[Span]:
 def _ends_sentence(text: str, start: int, match: re.Match[str]) -> int | None:
     """Where the sentence that started at `start` ends, None if this full stop is an abbreviation's or a number's."""
     following = match.group(2)
-    if following.islower():
-        return None
     stop = match.end(1)
+    if following.islower() or _is_leader(text, match):
+        return None
     if match.group(1) == ".":
         word = _LAST_WORD.search(text, max(start, stop - 14), stop - 1)
         before = word.group().casefold() if word else ""
@@ -117,6 +96,13 @@ def _ends_sentence(text: str, start: int, match: re.Match[str]) -> int | None:
     while text[stop] in "\"'”’»›)]」』）】*_":
         stop += 1
     return stop
+
+
+def _is_leader(text: str, match: re.Match[str]) -> bool:
+    """Whether these dots lead to something else on the line ("Fire brigade ..... 112"), and end no sentence."""
+    dots, following, start = match.group(1), match.group(2), match.start()
+    alone = dots == "." and start > 1 and text[start - 1].isspace()
+    return "...." in dots or (alone and (following == "." or following.isdigit() or text[start - 2] == "."))
 
 
 def _merged(text: str, spans: list[Span]) -> list[Span]:

@@ -433,6 +433,91 @@ def test_pdf_running_heads_and_page_numbers_are_aside(write: Write) -> None:
     assert len(reading.blocks) == 12
 
 
+NUMBERS = ("one", "two", "three", "four", "five")
+OPENING = "Every chapter opens with the same words, so that they stand at the top of"
+
+
+def asides(reading: Reading) -> list[str]:
+    return [words(reading, block) for block in reading.blocks if block.zone == "aside"]
+
+
+def test_pdf_text_that_recurs_at_the_edge_of_pages_is_text(write: Write) -> None:
+    pages = [
+        [
+            Words("Annual report", 760),
+            *lines(OPENING, f"many pages, as of number {name}. The end.", top=720),
+            *lines("Item Value Remark", "Hours 7 with mentor", top=600, step=17),
+            Words(f"Page {number}", 540),
+        ]
+        for number, name in enumerate(NUMBERS, 1)
+    ]
+    reading = read(write("a.pdf", pdf(pages)), "pdf")
+    assert asides(reading) == [text for number in range(1, 6) for text in ("Annual report", f"Page {number}")]
+    paragraphs = [words(reading, block) for block in reading.blocks if block.page == 3 and block.zone == "main"]
+    assert paragraphs[0] == f"{OPENING} many pages, as of number three. The end."
+
+
+def test_pdf_rows_of_a_table_at_the_end_of_pages_are_text(write: Write) -> None:
+    rows = lines("Weather dry", "Warden Maier", "Key returned", "Gate closed", top=160, step=26)
+    pages = [[*lines(f"The visit of {name} was short.", top=700), *rows] for name in NUMBERS]
+    assert asides(read(write("a.pdf", pdf(pages)), "pdf")) == []
+    footed = [[*page, Words("Office of water", 40)] for page in pages]
+    assert asides(read(write("b.pdf", pdf(footed)), "pdf")) == ["Office of water"] * 5
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        [Words("Office of water", 730)],  # apart from the text
+        [Words("Office of water", 716, size=8)],  # smaller
+        [Words("Office of water", 742, size=9), Words("Yearly report", 731, size=9)],  # of two lines
+        [Words("Office of water", 730), Words("Yearly report", 730, x=300)],  # of two parts
+        [Words("Office of water", 726, x=400)],  # as far off as paragraphs are, but at another place
+    ],
+)
+def test_pdf_running_heads_near_the_text_are_aside(write: Write, head: list[Words]) -> None:
+    pages = [
+        [
+            *head,
+            *lines(f"In {name} words.", top=700),
+            *lines("A line of text in a paragraph.", "Another.", top=674),
+            *lines(f"The third paragraph of chapter {name} has", "two lines.", top=630),
+        ]
+        for name in NUMBERS
+    ]
+    found = asides(read(write("a.pdf", pdf(pages)), "pdf"))
+    assert " ".join(found) == " ".join(word.text for _ in NUMBERS for word in head)
+
+
+def test_pdf_rows_far_apart_are_no_table(write: Write) -> None:
+    pages = [
+        [Words("Office of water", 760), *lines(*(f"{name} of {word}" for word in "abc"), top=700, step=60)]
+        for name in NUMBERS
+    ]
+    assert asides(read(write("a.pdf", pdf(pages)), "pdf")) == ["Office of water"] * 5
+
+
+def test_pdf_page_numbers_are_aside_however_near(write: Write) -> None:
+    pages = [
+        lines(f"The text of {name}", f"is short: {name}.", f"It ends ({name}).", str(number))
+        for number, name in enumerate(NUMBERS, 1)
+    ]
+    assert asides(read(write("a.pdf", pdf(pages)), "pdf")) == ["1", "2", "3", "4", "5"]
+    assert asides(read(write("b.pdf", pdf(pages[:1])), "pdf")) == []
+
+
+def test_pdf_numbered_chapters_at_the_top_of_pages_are_headings(write: Write) -> None:
+    pages = [
+        [Words(f"Chapter {number}", 740, size=18), *lines(f"It is about {name}.", "So much for that.", top=700)]
+        for number, name in enumerate(NUMBERS, 1)
+    ]
+    reading = read(write("a.pdf", pdf(pages)), "pdf")
+    assert [words(reading, block) for block in reading.blocks if block.kind == "heading"] == [
+        f"Chapter {number}" for number in range(1, 6)
+    ]
+    assert asides(reading) == []
+
+
 def test_pdf_words_parted_by_a_hyphen_are_whole_again(write: Write) -> None:
     data = pdf([lines("This line ends with a word that goes on in the next docu-", "ment line and ends.")])
     text = read(write("a.pdf", data), "pdf").text

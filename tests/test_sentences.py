@@ -55,6 +55,14 @@ def test_sentences_hold_all_text_and_nothing_twice(text: str, kind: BlockKind) -
         ("東京です。大きい。", ["東京です。", "大きい。"]),
         ("Он пришёл в 2020 г. Потом ушёл.", ["Он пришёл в 2020 г. Потом ушёл."]),
         ("1. Do it. 2. Stop.", ["1. Do it.", "2. Stop."]),
+        ("Swarm line ........ 0741 55 700", ["Swarm line ........ 0741 55 700"]),
+        ("Anna Maier ................ Head. She left.", ["Anna Maier ................ Head.", "She left."]),
+        ("Methods . . . . . . . Chapter 2", ["Methods . . . . . . . Chapter 2"]),
+        ("Veterinary office . 0741 900 33", ["Veterinary office . 0741 900 33"]),
+        ("I am here to . . . submit. He did.", ["I am here to . . . submit.", "He did."]),
+        ("And then... Nothing came.", ["And then...", "Nothing came."]),
+        ("It is so . But not here .", ["It is so .", "But not here ."]),
+        ("Call the office, Tel. 0741 55 700. Good.", ["Call the office, Tel. 0741 55 700.", "Good."]),
     ],
 )
 def test_where_sentences_end(text: str, expected: list[str]) -> None:

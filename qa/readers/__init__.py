@@ -10,8 +10,9 @@ from typing import cast
 from qa.errors import ReadError
 from qa.types import Reading
 
-# Raised when a reader gives another text or other blocks for the same bytes, so that libraries read their files anew.
-READER_VERSION = 1
+# Raised when a reader gives another text or other blocks for the same bytes, or `qa.sentences` splits blocks otherwise,
+# so that libraries read their files anew.
+READER_VERSION = 2
 
 SUFFIXES: dict[str, str] = {
     **dict.fromkeys((".txt", ".text", ".log", ".rst"), "text"),

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby, islice, pairwise
+from itertools import chain, groupby, islice, pairwise
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -33,6 +33,8 @@ _SHORT = 0.9  # of the block's width, where a sentence ends
 _VERY_SHORT = 0.6  # of the block's width, anywhere
 _LARGER = 1.15  # than the size of the body text
 _INDENT = 0.8  # of the line's height
+_LEADING = 1.5  # times the size, the most that the lines of a paragraph are apart in most texts
+_SAME = 1.05  # times a size or a distance, and it is still taken for the same
 _ENDS = tuple('.?!:;…。？！”"»)')
 _BULLET = re.compile(r"[•‣◦▪●○■□–—·*-]\s|\(?\d{1,3}[.)]\s|\([a-z]\)\s")
 _PAGE_NUMBER = re.compile(r"[-–—|\[( ]*(?:page |seite |p\. ?)?(?:#|[ivxlc]+)(?: ?(?:/|of|von) ?#)?[-–—|\]) ]*")
@@ -179,13 +181,20 @@ def _bookmarks(document: PdfDocument) -> Iterator[_Bookmark]:
 
 
 def _mark_running(pages: list[list[_Line]]) -> None:
-    """Mark the outer lines that recur, numbers aside, over all pages, or over the left or the right ones."""
+    """Mark the outer lines that recur, numbers aside, over all pages, or over the left or the right ones.
+
+    Not those that go on in the text beside them: a chapter may always open with the same words, or a page end with the
+    same rows of a table. Nor "Chapter 2" and "Chapter 3", where they are larger than the text.
+    """
     edges = [_edges(lines) for lines in pages if lines]
+    large = _LARGER * _body_size(pages)
     for group in (edges, edges[::2], edges[1::2]):
-        running = _recurring([{_running_key(line) for line in page} for page in group])
-        for line in (line for page in group for line in page):
-            key = _running_key(line)
-            line.aside = line.aside or key in running or (len(pages) > 1 and _PAGE_NUMBER.fullmatch(key) is not None)
+        keys = [[line.text.casefold() if line.size >= large else _numberless(line) for line in page] for page in group]
+        running = _recurring([set(page) for page in keys])
+        for line, key in zip(chain.from_iterable(group), chain.from_iterable(keys), strict=True):
+            line.aside = line.aside or key in running or (len(pages) > 1 and _is_page_number(line))
+    for lines in pages:
+        _unmark_text(lines)
 
 
 def _recurring(pages: list[set[str]]) -> set[str]:
@@ -202,16 +211,58 @@ def _edges(lines: list[_Line]) -> list[_Line]:
     return ordered if len(ordered) < 4 else ordered[:2] + ordered[-2:]
 
 
-def _running_key(line: _Line) -> str:
+def _rows(lines: list[_Line]) -> list[list[_Line]]:
+    """Lines that stand side by side together, from the lowest to the highest."""
+    rows: list[list[_Line]] = []
+    for line in sorted(lines, key=lambda line: line.base):
+        if rows and line.base - rows[-1][0].base < 0.5 * line.size:
+            rows[-1].append(line)
+        else:
+            rows.append([line])
+    return rows
+
+
+def _unmark_text(lines: list[_Line]) -> None:
+    """Make text again of the running lines of a page that go on in the rows beside them, towards its middle."""
+    rows, pitch = _rows(lines), _pitch(lines)
+    for inward in (rows, rows[::-1]):
+        for row, inner, further in reversed(list(zip(inward, inward[1:], inward[2:], strict=False))[:2]):
+            if not any(line.aside for line in inner) and _goes_on(row[0], inner[0], further[0], pitch):
+                for line in row:
+                    line.aside = line.aside and len(row) == 1 and _is_page_number(line)
+
+
+def _goes_on(line: _Line, inner: _Line, further: _Line, pitch: float) -> bool:
+    """Whether a line is set as the one beside it: in its size, and no farther off than lines or rows of a table are."""
+    if not 1 / _SAME <= line.size / (inner.size or 1) <= _SAME:
+        return False
+    step, next_step = abs(line.base - inner.base), abs(inner.base - further.base)
+    lefts = (line.left, inner.left, further.left)
+    is_regular = next_step / _SAME <= step <= next_step * _SAME and step < 3 * line.size
+    is_row = is_regular and max(lefts) - min(lefts) < line.size
+    return is_row or step <= _GAP * min(pitch, _LEADING * line.size)
+
+
+def _is_page_number(line: _Line) -> bool:
+    return _PAGE_NUMBER.fullmatch(_numberless(line)) is not None
+
+
+def _numberless(line: _Line) -> str:
     return re.sub(r"\d+", "#", line.text).casefold()
+
+
+def _body_size(pages: list[list[_Line]]) -> float:
+    """The size in which most of the text is set, in half points."""
+    sizes: Counter[float] = Counter()
+    for line in chain.from_iterable(pages):
+        sizes[round(line.size * 2) / 2] += len(line.text)
+    return sizes.most_common(1)[0][0]
 
 
 def _mark_headings(pages: list[list[_Line]]) -> None:
     """Mark the lines set larger than the body text, each size one level; for documents without bookmarks."""
-    sizes: Counter[float] = Counter()
-    for line in (line for lines in pages for line in lines):
-        sizes[round(line.size * 2) / 2] += len(line.text)
-    body = sizes.most_common(1)[0][0]
+    body = _body_size(pages)
+    sizes = {round(line.size * 2) / 2 for lines in pages for line in lines}
     larger = sorted((size for size in sizes if size >= body * _LARGER), reverse=True)
     for lines in pages:
         for size, run in groupby((line for line in lines if not line.aside), lambda line: round(line.size * 2) / 2):
