@@ -18,6 +18,7 @@ from qa.store import content_key, public_id
 
 MOST_COPIES = 8
 """Files with the same bytes that are tried, one after another, where the first have gone or changed."""
+_VERSIONS = range(READER_VERSION, 0, -1)  # the file may have been read by an older one
 
 
 class GoneError(QAError):
@@ -66,7 +67,7 @@ def original(library: Library, document_id: str) -> Iterator[Original]:
             continue
         with file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if public_id(content_key(row.kind, READER_VERSION, digest)) == document_id:
+            if document_id in (public_id(content_key(row.kind, version, digest)) for version in _VERSIONS):
                 size = file.tell()
                 file.seek(0)
                 yield Original(path, PurePosixPath(row.source).name, digest, size, file)

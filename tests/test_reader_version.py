@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from qa import Library
+from qa.originals import original
 from qa.readers import READER_VERSION
 
 PARAGRAPH = "The lamp of the lighthouse burns rapeseed oil."
@@ -22,6 +23,10 @@ def test_files_are_read_anew_by_another_version(
         patch.setattr("qa.passages.split", lambda _text, start, end, _kind: [(start, end)])  # as it once was
         assert library.sync([folder]).counts == {"added": 1}
     assert library.ask("When was hive 7 queenless?").sentences[0].text.startswith("2024-02-14")
+    document = library.documents()[0].document_id
+    assert document is not None
+    with original(library, document) as found:  # it is still the file that was indexed
+        assert found.file.read() == LOG.encode()
 
     report = library.sync([folder])
     assert report.counts == {"changed": 1}
