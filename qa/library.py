@@ -78,6 +78,7 @@ class Library:
         self.store = store
         self._encoder = encoder
         self._snapshot: Snapshot | None = None
+        self._matched: tuple[object, frozenset[int]] | None = None
         self._lock = threading.RLock()
         cores = os.cpu_count() or 1
         self._turns = {large: threading.BoundedSemaphore(cores if large else 1) for large in (True, False)}
@@ -487,6 +488,20 @@ class Library:
 
     # Looking
 
+    def matching(self, sources: str | Sequence[str] | None, where: Mapping[str, str]) -> frozenset[int]:
+        """Row ids of the documents that a filter leaves. The last ones are kept: who is told why nothing was found, or
+        asks the same documents again, does not have them looked for twice.
+
+        Raises:
+            QuestionError: as in `Store.documents_matching`.
+        """
+        globs = [sources] if isinstance(sources, str) else None if sources is None else list(sources)
+        asked = (self.store.generation(), globs, dict(where))
+        kept = self._matched
+        if kept is None or kept[0] != asked:
+            self._matched = kept = asked, frozenset(self.store.documents_matching(globs, where))
+        return kept[1]
+
     def headings(self, documents: int = 40, each: int = 12) -> list[tuple[int, str, str]]:
         """(document, its language, heading) of up to `each` headings of `documents` documents, spread over all."""
         return self.store.headings(documents, each)
@@ -499,10 +514,14 @@ class Library:
         """A library is true when it is empty, too."""
         return True
 
-    def open_citation(self, citation: str | Citation) -> Context:
+    def open_citation(self, citation: str | Citation, *, around: int | None = None) -> Context:
         """The document of a citation, or of one's id, with its blocks and the cited span.
 
         The id `f"{document_id}.0.0"` cites nothing and opens a document at its beginning.
+
+        Args:
+            citation: the citation, or its id.
+            around: give at least so many blocks before and after the span, and not all of a long document's.
 
         Raises:
             CitationError: the id is malformed, or its document is gone or has changed since.
@@ -516,7 +535,8 @@ class Library:
             if end > len(document.text):
                 raise CitationError("this citation does not fit its document: ask again")
             cited = answering.cite(self.store, row_id, start, end, document.text[start:end])
-            return Context(cited, document, tuple(self.store.blocks(row_id)))
+            some = self.store.blocks(row_id) if around is None else self.store.blocks_around(row_id, start, end, around)
+            return Context(cited, document, tuple(some))
 
     def documents(self, first: int | None = None) -> list[DocumentInfo]:
         """All files that were indexed, failed ones too, by source; or those of the `first` so many documents, and as
@@ -574,8 +594,7 @@ class Library:
         """Which passage rows a filter leaves, (passages,); None without a filter."""
         if sources is None and not where:
             return None
-        globs = [sources] if isinstance(sources, str) else None if sources is None else list(sources)
-        documents = np.array(sorted(self.store.documents_matching(globs, where or {})), dtype=np.int64)
+        documents = np.array(sorted(self.matching(sources, where or {})), dtype=np.int64)
         chosen = np.zeros(int(current.documents.max(initial=0)) + 1, dtype=np.bool_)
         chosen[documents[documents < len(chosen)]] = True
         allowed: NDArray[np.bool_] = chosen[current.documents]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
@@ -243,11 +243,24 @@ class Snapshot:
     def sentences_of(self, rows: Ids) -> tuple[Floats, Ids]:
         """The vectors of the sentences of passage rows, increasing, and where each row's start in them."""
         vectors, starts, before = [], [], 0
+        for segment, own_rows in self._by_segment(rows):
+            some, own = segment.vectors_of(own_rows)
+            vectors.append(some)
+            starts.append(own + before)
+            before += len(some)
+        return (vectors[0], starts[0]) if len(vectors) == 1 else (np.concatenate(vectors), np.concatenate(starts))
+
+    def best_cosines(self, queries: Floats, rows: Ids) -> Floats:
+        """Cosine of each query vector (m, dimension) with the best sentence of each passage row, (m, rows).
+
+        The rows are increasing, and there is at least one.
+        """
+        best = [segment.best_cosines(queries, own) for segment, own in self._by_segment(rows)]
+        return best[0] if len(best) == 1 else np.concatenate(best, axis=1)
+
+    def _by_segment(self, rows: Ids) -> Iterator[tuple[Segment, Ids]]:
+        """The segments that hold some of these rows, increasing, with their own numbers of them."""
         edges = np.searchsorted(rows, self._starts)
         for part, start, first, last in zip(self.parts, self._starts, edges, edges[1:], strict=False):
             if last > first:
-                some, own = part.segment.vectors_of(rows[first:last] - start)
-                vectors.append(some)
-                starts.append(own + before)
-                before += len(some)
-        return (vectors[0], starts[0]) if len(vectors) == 1 else (np.concatenate(vectors), np.concatenate(starts))
+                yield part.segment, rows[first:last] - start

@@ -394,7 +394,7 @@ def test_a_run_stopped_at_half_and_resumed_equals_an_undisturbed_one(
         (tmp_path / "half" / "questions.jsonl").write_text("".join(records[:90]) + '{"id": "q150", "questi' + "\0" * 9)
     heard: list[EvaluationProgress] = []
     resumed = evaluate(library, questions, out=tmp_path / "half", resume=True, on_progress=heard.append)
-    assert heard[0].done > heard[0].asked > 0
+    assert heard[-1].done > heard[-1].asked > 0
     for name in ("questions.jsonl", "run.trec"):
         assert (tmp_path / "half" / name).read_text() == (tmp_path / "whole" / name).read_text()
     assert without_time(resumed.summary) == without_time(whole.summary)
@@ -437,6 +437,25 @@ def test_a_question_set_with_the_name_of_a_runs_file_is_not_taken_for_it(
     assert run("eval", str(files / "questions.jsonl"), *where) == 2
     assert "is not an empty folder" in capsys.readouterr().err
     assert (files / "questions.jsonl").read_bytes() == before
+
+
+def test_a_run_is_stopped_between_earlier_questions_which_are_asked_once(
+    library: qa.Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    search = qa.Library.search
+
+    def counting(self: qa.Library, questions: list[str], *rest: Any, **named: Any) -> Any:  # noqa: ANN401
+        asked.append(len(questions))
+        return search(self, questions, *rest, **named)
+
+    monkeypatch.setattr(qa.Library, "search", counting)
+    questions = [replace(FOLLOW_UP, id=f"{n}", history=FOLLOW_UP.history * 5) for n in range(2)]
+    with pytest.raises(StoppedError):
+        evaluate(library, questions, out=tmp_path / "run", on_progress=stop_after(0))
+    assert asked == [2]
+    evaluate(library, questions, out=tmp_path / "run", resume=True)
+    assert asked[1:] == [2] * 6 + [1] * 2  # five earlier ones and the question, and this alone for the latency
 
 
 def test_a_library_that_changes_stops_the_run(tmp_path: Path, encoder: Encoder) -> None:

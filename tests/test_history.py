@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -27,13 +28,14 @@ from embeddings import Encoder
 from qa import Library, QAError, history
 from qa.cli import _command
 from qa.evaluation import evaluate
-from qa.evaluation.questions import load_questions
+from qa.evaluation.questions import MOST_TURNS, load_questions
 from qa.evaluation.tables import report_lines
 from qa.export import conversation_as_json, conversation_as_markdown, file_name, question_set
 from qa.feedback_command import add_feedback
 from qa.history import (
     FILE_NAME,
     LONGEST_NOTE,
+    LONGEST_SEARCHED,
     LONGEST_TITLE,
     Conversation,
     Exchange,
@@ -235,6 +237,21 @@ def test_deleted_words_are_gone_from_the_file(tmp_path: Path) -> None:
     assert b"zebra" not in held
 
 
+def test_deleted_words_are_gone_soon_while_it_is_open(kept: History, tmp_path: Path) -> None:
+    def held() -> bytes:
+        return b"".join(file.read_bytes() for file in tmp_path.iterdir())
+
+    conversation, _ = kept.add("me", "", nothing("The zebra is in the cellar"), {})
+    kept.add("me", "", nothing("Another"), {})
+    assert b"zebra" in held()
+    kept.delete("me", conversation)
+    until = time.monotonic() + 20
+    while b"zebra" in held() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert b"Another" in held()
+    assert b"zebra" not in held()
+
+
 def questions(kept: History, conversation: str, owner: str = "me") -> list[str]:
     found = kept.conversation(owner, conversation)
     assert found is not None
@@ -345,7 +362,170 @@ def test_search_in_titles_and_questions(kept: History, query: str, found: int) -
     assert len(kept.conversations("me", query)) == found
 
 
+def test_what_is_not_there_any_more_is_not_found(kept: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    conversation, first = kept.add("me", "", nothing("The zebra"), {})
+    kept.add("me", conversation, nothing("The okapi"), {}, replaces=first)
+    assert [len(kept.conversations("me", word)) for word in ("zebra", "okapi")] == [0, 1]
+    monkeypatch.setattr(history, "EXCHANGES_KEPT", 1)
+    kept.rename("me", conversation, "Animals")
+    kept.add("me", conversation, nothing("The giraffe"), {})
+    assert [len(kept.conversations("me", word)) for word in ("okapi", "giraffe", "animals")] == [0, 1, 1]
+
+
+def test_a_search_folds_nothing_but_what_is_looked_for(kept: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = "\ufdfa" * 3_999  # each of them 18 characters when it is folded
+    conversation, _ = kept.add("me", "", nothing(wide), {})
+    kept.rename("me", conversation, wide[:LONGEST_TITLE])
+    kept.add("me", conversation, nothing(f"{'x' * (LONGEST_SEARCHED - 5)} zebra giraffe"), {})
+    folded: list[str] = []
+    before = history._folded
+    monkeypatch.setattr(history, "_folded", lambda text: folded.append(text) or before(text))  # type: ignore[func-returns-value]
+    assert [len(kept.conversations("me", word)) for word in ("صلى", "zebr", "zebra")] == [1, 1, 0]
+    assert folded == ["صلى", "zebr", "zebra"]
+    assert len(before(wide)) == LONGEST_SEARCHED
+
+
+# The disk
+
+
+@pytest.fixture
+def busy(kept: History, tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """Another process that writes to the file, so that nobody else can until its transaction ends."""
+    kept.conversations("me")
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as run:
+        run.execute("BEGIN IMMEDIATE")
+        yield run
+
+
+def test_an_answer_does_not_wait_long_for_the_disk(kept: History, busy: sqlite3.Connection) -> None:
+    began = time.monotonic()
+    conversation, _ = kept.add("me", "", nothing("One"), {})
+    again, later = kept.add("me", conversation, nothing("Two"), {})
+    assert time.monotonic() - began < 10
+    assert again == conversation
+    assert kept.conversations("me") == []
+    busy.execute("COMMIT")
+    assert kept.rate("me", later, 1)  # after those before it
+    assert questions(kept, conversation) == ["One", "Two"]
+
+
+def test_what_waits_is_kept_when_it_is_closed(tmp_path: Path, kept: History, busy: sqlite3.Connection) -> None:
+    conversation, _ = kept.add("me", "", nothing("One"), {})
+    closing_it = threading.Thread(target=kept.close)
+    closing_it.start()
+    busy.execute("COMMIT")
+    closing_it.join(30)
+    with History.open(tmp_path) as again:
+        assert questions(again, conversation) == ["One"]
+
+
+def test_an_answer_that_comes_to_nothing_late_is_told(
+    kept: History, busy: sqlite3.Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    busy.execute("INSERT INTO conversations VALUES ('theirs', 'you', '', 0, '', '')")
+    assert kept.add("me", "theirs", nothing("One"), {})[0] == "theirs"
+    busy.execute("COMMIT")
+    kept.close()
+    told = capsys.readouterr().err
+    assert told == "refdesk: an answer was not kept: this conversation is somebody else's: start a new one\n"
+
+
+def test_answers_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(history, "MOST_WAITING", 2)
+    monkeypatch.setattr(history, "KEEPING_SECONDS", 0.01)
+    with History.open(tmp_path) as kept:
+        kept.conversations("me")
+        with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as busy:
+            busy.execute("BEGIN IMMEDIATE")
+            for n in range(2):
+                kept.add("me", "", nothing(f"{n}"), {})
+            with pytest.raises(HistoryError, match="2 answers wait for the disk: this one is not kept"):
+                kept.add("me", "", nothing("2"), {})
+        monkeypatch.setattr(history, "KEEPING_SECONDS", 30)
+        assert not kept.rename("me", "nobody's", "after those that waited")
+        kept.add("me", "", nothing("3"), {})
+        assert [one.title for one in kept.conversations("me")] == ["3", "1", "0"]
+
+
+def test_reading_never_holds_up_keeping(kept: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    conversation, _ = kept.add("me", "", nothing("One"), {})
+    reading, go_on = threading.Event(), threading.Event()
+    connected = history._connected
+
+    def slowly(path: Path, wait: float = 30.0) -> sqlite3.Connection:
+        def pause() -> int:
+            reading.set()
+            go_on.wait(30)
+            return 0
+
+        run = connected(path, wait)
+        run.set_progress_handler(pause, 1)
+        return run
+
+    monkeypatch.setattr(history, "_connected", slowly)
+    found: list[str] = []
+    reader = threading.Thread(target=lambda: found.extend(one.title for one in kept.conversations("me")))
+    reader.start()
+    assert reading.wait(30)
+    monkeypatch.setattr(history, "_connected", connected)
+    monkeypatch.setattr(history, "KEEPING_SECONDS", 30)
+    kept.add("me", conversation, nothing("Two"), {})
+    assert questions(kept, conversation) == ["One", "Two"]
+    assert reader.is_alive()
+    go_on.set()
+    reader.join(30)
+    assert found == ["One"]
+
+
+def test_the_log_is_written_back_by_another_thread(
+    kept: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / f"{FILE_NAME}-wal"
+    monkeypatch.setattr(history, "LONGEST_LOG", 10**9)
+    conversation, _ = kept.add("me", "", nothing("One"), {})
+    for n in range(20):
+        kept.add("me", conversation, quoting(f"{n}", "word " * 12_000), {})
+    assert log.stat().st_size > 4_500_000  # SQLite itself would have written it back, with whoever keeps an answer
+    monkeypatch.setattr(history, "LONGEST_LOG", 1_000_000)
+    kept.add("me", conversation, nothing("Last"), {})
+    until = time.monotonic() + 20
+    while log.stat().st_size and time.monotonic() < until:
+        time.sleep(0.05)
+    assert log.stat().st_size == 0
+    assert len(questions(kept, conversation)) == 22
+
+
 # Accidents
+
+
+def test_a_file_of_the_first_version_is_searched(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as run:
+        run.executescript(history._SCHEMA)
+        run.execute("PRAGMA user_version = 1")
+        run.execute("INSERT INTO conversations VALUES ('old', 'me', 'Zebras', 0, '', '')")
+        for number, question in enumerate(("Wo ist die STRASSE?", b"\xff no text")):
+            run.execute(
+                "INSERT INTO exchanges (id, conversation, asked_at, question, answer, settings) "
+                "VALUES (?, 'old', '', ?, ?, '{}')",
+                (f"{number}", question, answer_to_json(nothing("?"))),
+            )
+        run.commit()
+    for _ in range(2):
+        with History.open(tmp_path) as kept:
+            assert [len(kept.conversations("me", word)) for word in ("zebra", "straße", "parrot")] == [1, 1, 0]
+            assert len(questions(kept, "old")) == 2
+
+
+def test_a_file_that_is_moved_away_is_made_anew(kept: History, tmp_path: Path) -> None:
+    kept.add("me", "", nothing("One"), {})
+    kept.close()
+    kept.conversations("me")
+    for file in list(tmp_path.iterdir()):
+        file.unlink()
+    with pytest.raises(HistoryFileError, match="unable to open database file"):
+        kept.conversations("me")
+    kept.add("me", "", nothing("Two"), {})
+    assert [one.title for one in kept.conversations("me")] == ["Two"]
 
 
 def spoil(path: Path, statement: str, *values: object) -> None:
@@ -400,7 +580,7 @@ def test_a_newer_version_is_not_touched(tmp_path: Path) -> None:
     spoil(tmp_path, "PRAGMA user_version = 9")
     with (
         History.open(tmp_path) as kept,
-        pytest.raises(HistoryFileError, match=r"schema version 9, .* up to 1: upgrade"),
+        pytest.raises(HistoryFileError, match=r"schema version 9, .* up to 2: upgrade"),
     ):
         kept.conversations("me")
 
@@ -578,6 +758,17 @@ def test_feedback_is_a_question_set(kept: History, handbook: Library, tmp_path: 
     assert [one["question"] for one in report.failures()] == []
     measured = report.summary["measures"]
     assert [measured[name]["mean"] for name in ("Quoted", "Answer@5", "Rejected")] == [1, 1, 1]
+
+
+def test_a_rated_answer_is_told_with_as_many_questions_as_can_be_evaluated(kept: History, tmp_path: Path) -> None:
+    assert history.TURNS_TOLD == MOST_TURNS
+    conversation = ""
+    for n in range(MOST_TURNS + 5):
+        conversation, exchange = kept.add("me", conversation, nothing(f"Question {n}"), {})
+    kept.rate("me", exchange, 1)
+    (file := tmp_path / "questions.jsonl").write_text("".join(question_set(kept.feedback())), encoding="utf-8")
+    (loaded,) = load_questions(file)
+    assert loaded.history == tuple(f"Question {n}" for n in range(4, MOST_TURNS + 4))
 
 
 def test_feedback_of_one_owner(kept: History, handbook: Library) -> None:

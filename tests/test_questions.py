@@ -490,6 +490,11 @@ BAD = [
     ),
     (
         "q.jsonl",
+        json.dumps({"question": "A?", "history": ["B?"] * 51}),
+        "{}, line 1: expected up to 50 earlier questions in history, came 51: leave out the oldest",
+    ),
+    (
+        "q.jsonl",
         '{"question": "A?", "sources": {"a": "1"}}',
         "{}, line 1: expected grades of sources as 0, 1, 2 … up to 100, came '1': repair it",
     ),

@@ -42,7 +42,8 @@ _PACKAGES = ("numpy", "faiss-cpu", "torch", "sentence-transformers", "ir-measure
 
 OnEvaluation = Callable[[EvaluationProgress], None]
 Judged = tuple[Record, Mapping[str, int], Ranking]  # the record so far, the gold's grades, the ranking
-Ask = Callable[[Sequence[Question]], list[Judged]]
+Tell = Callable[[], None]  # how far it is; may stop the run by an exception
+Ask = Callable[[Sequence[Question], Tell], list[Judged]]
 
 
 class Questions(Protocol):
@@ -105,7 +106,8 @@ def evaluate(
         settings: how many passages are shown, what a ranking is judged by, further measures.
         out: the folder for the run's files; without it they are temporary and go with the report.
         resume: go on with the run in `out` that was stopped; without one, start it.
-        on_progress: hears how far it is after every batch, and may stop the run by an exception.
+        on_progress: hears how far it is after every batch, and within it after each round of earlier questions; it may
+            stop the run by an exception.
 
     Raises:
         QuestionsError: the questions, the settings or `out` cannot be used; nothing was asked.
@@ -117,13 +119,14 @@ def evaluate(
     judge = Judge(library, library.snapshot(), unit)
     library.encoder  # noqa: B018  # loaded before the clock starts
     header = _header(asking, chosen, unit, "library") | {"library": digest}
+    timed = {question.id: question for question in _some(asking)}
+    before: dict[str, list[Turn]] = {}  # the conversations of those
 
-    def ask(batch: Sequence[Question]) -> list[Judged]:
+    def ask(batch: Sequence[Question], tell: Tell) -> list[Judged]:
+        turns = _turns(library, batch, chosen, tell)
+        before.update((one.id, earlier) for one, earlier in zip(batch, turns, strict=True) if one.id in timed)
         searches = library.search(
-            [question.text for question in batch],
-            chosen.k,
-            turns=_turns(library, batch, chosen),
-            dense_weight=chosen.dense_weight,
+            [question.text for question in batch], chosen.k, turns=turns, dense_weight=chosen.dense_weight
         )
         if library.store.generation() != judge.current.generation:
             raise QuestionsError(f"library {library.path} changed while it was evaluated: evaluate again")
@@ -134,7 +137,7 @@ def evaluate(
             done.append((judged(library, judge, question, target, search, labels), target.grades, labels))
         return done
 
-    system = _System(header, ask, partial(_times, library, asking, chosen))
+    system = _System(header, ask, partial(_times, library, list(timed.values()), before, chosen))
     return _run(asking, system, out, resume=resume, on_progress=on_progress)
 
 
@@ -162,14 +165,14 @@ def evaluate_run(
     header = _header(asking, chosen, unit, Path(run).name) | {"library": None}
     named = beir_source if asking.format == "beir" else str
 
-    def ask(batch: Sequence[Question]) -> list[Judged]:
+    def ask(batch: Sequence[Question], _: Tell) -> list[Judged]:
         return [_judged_ranking(question, file.ranking(question.id), unit, chosen.k, named) for question in batch]
 
     system = _System(header, ask, lambda _: [])
     return _run(asking, system, out, resume=False, on_progress=on_progress)
 
 
-def _turns(library: Library, batch: Sequence[Question], settings: Settings) -> list[list[Turn]]:
+def _turns(library: Library, batch: Sequence[Question], settings: Settings, tell: Tell) -> list[list[Turn]]:
     """The conversation before each question: its earlier questions asked in turn, as on the page, with what they
     showed."""
     turns: list[list[Turn]] = [[] for _ in batch]
@@ -183,6 +186,7 @@ def _turns(library: Library, batch: Sequence[Question], settings: Settings) -> l
         )
         for number, search in zip(asking, searches, strict=True):
             turns[number].append(answer(library.store, search).turn())
+        tell()
     return turns
 
 
@@ -270,7 +274,7 @@ class _System:
 
     header: Mapping[str, Any]
     ask: Ask
-    times: Callable[[Callable[[], None]], list[float]]
+    times: Callable[[Tell], list[float]]
 
 
 def _run(
@@ -290,7 +294,7 @@ def _run(
             on_progress(EvaluationProgress(len(done) + new, questions.count, new, time.perf_counter() - began))
 
     for batch in batches(question for question in questions if question.id not in done):
-        _write(folder, system.ask(batch), measures)
+        _write(folder, system.ask(batch, tell), measures)
         new += len(batch)
         tell()
     seconds = time.perf_counter() - began
@@ -333,13 +337,20 @@ def batches(questions: Iterable[Question]) -> Iterator[list[Question]]:
         yield batch
 
 
-def _times(library: Library, questions: Questions, settings: Settings, tell: Callable[[], None]) -> list[float]:
-    """Milliseconds of some questions asked one at a time, spread evenly over the set."""
+def _some(questions: Questions) -> list[Question]:
+    """Some questions, spread evenly over the set."""
     every = max(1, questions.count // TIMED)
-    some = list(islice((one for place, one in enumerate(questions) if place % every == 0), TIMED))
+    return list(islice((one for place, one in enumerate(questions) if place % every == 0), TIMED))
+
+
+def _times(
+    library: Library, some: Sequence[Question], before: Mapping[str, list[Turn]], settings: Settings, tell: Tell
+) -> list[float]:
+    """Milliseconds of some questions asked one at a time, after the conversations before them as far as these are
+    known; they are not of questions that another call asked."""
     times = []
     for question in some:
-        turns = _turns(library, [question], settings)
+        turns = [before[question.id]] if question.id in before else _turns(library, [question], settings, tell)
         began = time.perf_counter()
         (search,) = library.search([question.text], settings.k, turns=turns, dense_weight=settings.dense_weight)
         answer(library.store, search)

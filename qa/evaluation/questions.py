@@ -18,6 +18,8 @@ from qa.library import LONGEST_QUESTION
 
 Format = Literal["csv", "jsonl", "squad", "beir", "trec"]
 
+MOST_TURNS = 50
+"""Earlier questions of one question, as many as a page remembers and a program may give."""
 _SAID = {"true": True, "yes": True, "y": True, "1": True, "false": False, "no": False, "n": False, "0": False}
 _UNKNOWN = "expected a .csv, .tsv, .jsonl or .json file, TREC topics with qrels, or a BEIR folder"
 
@@ -229,6 +231,11 @@ def _question(id_: str, row: Row, place: str) -> Question:
         came = shown(", ".join(name for name, value in row.items() if value))
         raise QuestionsError(f"{place}: expected a question, came a row with {came} only: write it, or drop the row")
     history = tuple(turn.strip() for turn in _strings(_first(row, formats.HISTORY), "history", place))
+    if len(history) > MOST_TURNS:
+        raise QuestionsError(
+            f"{place}: expected up to {MOST_TURNS} earlier questions in history, came {len(history):,}: "
+            "leave out the oldest"
+        )
     longest = max(map(len, (text, *history)))
     if longest > LONGEST_QUESTION:
         raise QuestionsError(

@@ -66,7 +66,7 @@ class Scope:
                 return cls(unclear=True)
             return cls(
                 sources=tuple(sources),
-                k=k if k in PASSAGES else 5,
+                k=k if type(k) is int and k in PASSAGES else 5,  # 5.0 is in it, too
                 by=by if by in WEIGHTS else "both",
                 conversation=_id(said.get("conversation")),
             )
@@ -383,7 +383,7 @@ def _with(chat: Chat, number: int, html: str) -> str:
 
 def _id(said: object) -> str:
     """An id as the browser says it, empty where it cannot be one."""
-    return said if isinstance(said, str) and len(said) <= _LONGEST_ID else ""
+    return said if isinstance(said, str) and len(said) <= _LONGEST_ID and said.isascii() else ""
 
 
 def _size(library: Library) -> int:

@@ -91,17 +91,17 @@ class Evaluations:
             folder = Path(tempfile.mkdtemp(prefix="refdesk-evaluation-"))
             run = Run(secrets.token_urlsafe(18), plain(name)[:LONGEST_NAME], folder)
             self._runs[run.id] = run
-            for old in list(self._runs)[:-KEPT]:
-                _delete(self._runs.pop(old).folder)
+            old = [self._runs.pop(run_id).folder for run_id in list(self._runs)[:-KEPT]]
             file = folder / f"{_UNSAFE.sub('-', PurePath(name).stem)[:_LONGEST_STEM] or 'questions'}{suffix}"
             self.thread = threading.Thread(target=self._evaluate, args=(run, file, content), daemon=True)
             self.thread.start()
+        for unread in old:
+            _delete(unread)
         return run
 
     def find(self, run_id: str) -> Run | None:
         """The run with an id, None where there is none (any more)."""
-        with self._lock:
-            return self._runs.get(run_id)
+        return self._runs.get(run_id)
 
     def stop(self, run: Run) -> None:
         """Let a run end soon; one that writes its report already is finished all the same."""

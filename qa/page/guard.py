@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LONGEST_BODY = 1_000_000
 """Bytes of a request; the longest that the page sends is a question."""
+JOIN, DATA = "/gradio_api/queue/join", "/gradio_api/queue/data"
+"""Gradio's calls and the streams of their answers."""
 ROUTES = frozenset(
     (
         "/",
@@ -33,8 +35,8 @@ ROUTES = frozenset(
         "/gradio_api/app_id",
         "/gradio_api/startup-events",
         "/gradio_api/theme.css",
-        "/gradio_api/queue/join",
-        "/gradio_api/queue/data",
+        JOIN,
+        DATA,
         "/gradio_api/cancel",
         "/gradio_api/reset",
     )
@@ -200,7 +202,36 @@ class Guard:
         if refused is None:
             # Gradio would believe whom it says it was asked as, whoever says it.
             scope["headers"] = [pair for pair in scope["headers"] if not pair[0].lower().startswith(b"x-forwarded-")]
-        await (refused or self.app)(scope, receive, send_guarded)
+        await (refused or self._answered)(scope, receive, send_guarded)
+
+    async def _answered(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """What the application answers.
+
+        A page that was open while the server was started anew may name a function or a session that is not there.
+        Gradio fails then, with a hundred lines in the terminal that anybody could write there; here it is refused.
+        """
+        from starlette.exceptions import HTTPException
+
+        path: str = scope[PATH]
+        held: list[Message] = []
+
+        async def hold(message: Message) -> None:
+            held.append(message)
+
+        try:
+            await self.app(scope, receive, hold if path == JOIN else send)
+        except KeyError as error:
+            if path != JOIN or type(error.args[0]) is not int:
+                raise
+            held.clear()
+            await _said(scope, 404, "there is no such function: load the page again")(scope, receive, send)
+        except RuntimeError as error:
+            if path != DATA or not isinstance(error.__cause__, HTTPException):
+                raise
+            await send({"type": "http.response.body", "body": b"", "more_body": False})  # it has told the page
+        finally:
+            for message in held:
+                await send(message)
 
     def _stranger(self, scope: Scope, headers: dict[bytes, str]) -> Response | None:
         """The answer to other hosts and other sites."""

@@ -13,6 +13,7 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 import webbrowser
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -48,6 +49,8 @@ from qa.uploads import Uploads
 from qa.users import Users
 
 if TYPE_CHECKING:
+    import asyncio
+
     import uvicorn
     from fastapi import FastAPI
     from starlette.requests import Request
@@ -63,8 +66,16 @@ HEAPS = 2
 """Heaps of a server. While 32 people asked and 1,000 files were added in two and a half minutes it came to 430 and
 470 MB (two runs) and stayed there; with glibc's own number, eight for each core, to 674 MB, and it went on growing."""
 _M_ARENA_MAX = -8  # of malloc.h
+FILES = 65_536
+"""Open files of a server, where the system allows so many; with the usual 1,024 as many idle connections locked all
+others out. Where there is no limit at all, some programs go through all numbers that a file could have."""
 CLOSING_SECONDS = 5
 """How long the end of the server waits for answers in hand; the slowest measured takes two seconds."""
+LEAVING_SECONDS = 1
+"""How long the end of the program waits for threads that still work, after the server has ended."""
+HEAD_SECONDS = 20
+"""How long a connection may stay open without a whole request's head. A browser sends it at once; connections that it
+opens ahead of use are opened again when they are needed."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 """A library's part of the address, where several are served."""
 _ROOT = re.compile(r"(/[A-Za-z0-9._~-]+)*")
@@ -341,6 +352,7 @@ def serve(
         QAError: the address cannot be had, the port is in use, or a setting cannot be used.
     """
     use_few_heaps()
+    allow_connections()
     settings = checked(replace(settings or Settings(), host=host))
     libraries = [library] if isinstance(library, Library) else list(library.values())
     with _listening(host, port) as listener, _private_folder(), _until_terminated():
@@ -357,6 +369,7 @@ def serve(
                 http_server(app).run(sockets=[listener])
         finally:
             app.state.watch.log.close()
+        threading.Thread(target=_leave_in_time, daemon=True).start()
         if warming.is_alive() or any(site.evaluations.working() for site in app.state.sites):
             atexit.register(_leave)
 
@@ -366,7 +379,30 @@ def http_server(app: FastAPI, *, proxied: bool = True) -> uvicorn.Server:
 
     With `proxied`, a proxy on this machine (or one that FORWARDED_ALLOW_IPS names) says who asks, and whether by HTTPS.
     """
+    import h11
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Protocol(H11Protocol):
+        """Closes a connection that brings no request: each is an open file, and whoever holds all of them locks others
+        out."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self.waiting = self.loop.call_later(HEAD_SECONDS, self.close_idle)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.waiting.cancel()
+            super().connection_lost(exc)
+
+        def on_response_complete(self) -> None:
+            self.waiting.cancel()
+            self.waiting = self.loop.call_later(HEAD_SECONDS, self.close_idle)
+            super().on_response_complete()
+
+        def close_idle(self) -> None:
+            if self.conn.their_state is h11.IDLE:
+                self.transport.close()
 
     class Server(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -375,6 +411,7 @@ def http_server(app: FastAPI, *, proxied: bool = True) -> uvicorn.Server:
 
     config = uvicorn.Config(
         app,
+        http=Protocol,
         log_level="error",
         ws="none",
         access_log=False,
@@ -389,6 +426,16 @@ def use_few_heaps() -> None:
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, HEAPS)
+
+
+def allow_connections() -> None:
+    """Let the program have as many open files as the system allows it, up to FILES: each connection is one."""
+    if sys.platform == "linux":
+        import resource
+
+        now, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with suppress(OSError, ValueError):  # a sandbox may not allow it
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(now, min(most, FILES)), most))
 
 
 class _Terminated(SystemExit):
@@ -410,6 +457,13 @@ def _until_terminated() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _leave_in_time() -> None:
+    """End the program though threads still work, which Python would wait for: a question that nobody hears any more."""
+    threading.main_thread().join()
+    time.sleep(LEAVING_SECONDS)
+    _leave()
 
 
 def _leave() -> None:

@@ -34,9 +34,13 @@ def test_a_scope_that_makes_no_sense_searches_nothing(site: Site, said: object) 
     assert "choose whole folders" in (step.transcript or "")
 
 
-@pytest.mark.parametrize("said", [None, "", "{}", '{"k": [5]}', '{"k": 1e9}', '{"by": 7}', '{"by": "magic"}'])
+DEFAULTS = [None, "", "{}", '{"k": [5]}', '{"k": 1e9}', '{"by": 7}', '{"by": "magic"}']
+
+
+@pytest.mark.parametrize("said", [*DEFAULTS, '{"k": 3.0}', '{"k": true}', r'{"conversation": "\ud800"}'])
 def test_what_a_scope_does_not_say_is_the_default(said: object) -> None:
-    assert Scope.of(said) == Scope()
+    scope = Scope.of(said)
+    assert (scope, type(scope.k)) == (Scope(), int)
 
 
 def test_a_scope() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import threading
 import time
 from collections.abc import MutableMapping
@@ -17,7 +18,7 @@ from browser import command, visitor
 
 from qa import Library, QAError
 from qa.page import evaluation, evaluations
-from qa.page.evaluation_routes import LONGEST_QUESTIONS, body, routes
+from qa.page.evaluation_routes import LONGEST_QUESTIONS, UPLOAD_SECONDS, UPLOADS_AT_ONCE, body, routes
 from qa.page.evaluations import BusyError, Evaluations
 from qa.page.guard import HEADERS, REPORT_HEADERS
 from qa.page.site import Settings, Site
@@ -210,6 +211,20 @@ def test_an_upload_that_breaks_off_is_nobodys_mistake(handbook: Library) -> None
     scope = {"type": "http", "method": "POST", "path": "/evaluations", "query_string": b"name=q.csv", "headers": []}
     asyncio.run(Starlette(routes=routes(Site(handbook, Settings(), Evaluations(handbook))))(scope, receive, send))
     assert sent[0]["status"] == 408
+
+
+def test_those_who_send_slowly_keep_nobody_out(address: str, client: httpx.Client) -> None:
+    host, port = address.removeprefix("http://").split(":")
+    slow = [socket.create_connection((host, int(port)), 30) for _ in range(UPLOADS_AT_ONCE)]
+    for one in slow:
+        one.sendall(b"POST /evaluations?name=q.csv HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999\r\n\r\nquestion")
+        time.sleep(0.1)
+    began = time.monotonic()
+    assert ended(client, start(client))["state"] == "done"
+    assert slow[0].recv(100).startswith(b"HTTP/1.1 408 ")  # the one that had been coming for longest
+    assert time.monotonic() - began < UPLOAD_SECONDS / 2
+    for one in slow:
+        one.close()
 
 
 def test_a_body_that_is_longer_than_it_says_is_not_read_on() -> None:

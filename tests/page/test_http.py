@@ -220,6 +220,39 @@ def test_errors_that_nobody_expected_stay_in_the_terminal(
     assert not [word for word in ("no such table", "sqlite", "Traceback", ".py", str(tmp_path)) if word in told]
 
 
+@pytest.mark.parametrize("number", [-1, 999, 10**22])
+def test_a_function_that_is_not_there_is_refused_in_one_line(
+    client: httpx.Client, capfd: pytest.CaptureFixture[str], number: int
+) -> None:
+    body = {"data": [], "fn_index": number, "session_hash": "nowhere"}
+    for _ in range(2):  # the second one over the same connection
+        response = client.post("/gradio_api/queue/join", json=body)
+        assert (response.status_code, response.text) == (404, "there is no such function: load the page again")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_session_that_is_not_there_is_told_so(client: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        response = client.get("/gradio_api/queue/data", params={"session_hash": "nobody"})
+        assert response.status_code == 200
+        assert json.loads(response.text.removeprefix("data:"))["session_not_found"] is True
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("error", [KeyError("name"), RuntimeError("broken"), ValueError("broken")])
+def test_other_errors_of_gradio_are_told_in_the_terminal(
+    handbook: Library, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def push(*_: object, **__: object) -> None:
+        raise error
+
+    app = build_app(handbook)
+    mounted: Any = app.routes[-1]
+    monkeypatch.setattr(mounted.app.get_blocks()._queue, "push", push)
+    with TestClient(app, "http://127.0.0.1") as client, pytest.raises(type(error), match=str(error.args[0])):
+        client.post("/gradio_api/queue/join", json={"data": [], "fn_index": 0, "session_hash": "x"})
+
+
 def test_long_bodies_are_refused(client: httpx.Client) -> None:
     assert client.post("/gradio_api/queue/join", content=b"x" * 1_000_001).status_code == 413
     assert client.post("/gradio_api/queue/join", content=iter([b"x"])).status_code == 411
