@@ -110,4 +110,4 @@ def test_a_question_is_asked_again_in_its_place_where_the_server_has_forgotten_t
         assert FIRST not in changed
         assert conversation_in(changed) == kept
         questions = [one["question"] for one in client.get(f"/api/conversations/{kept}").json()["exchanges"]]
-        assert questions == ["What has room for cars?"]
+        assert questions == ["What has room for cars?", SECOND]
