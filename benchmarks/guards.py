@@ -30,6 +30,7 @@ LIMITS, LOGIN, ORIGINALS, PICTURES = "qa/page/limits.py", "qa/page/login.py", "q
 DOWNLOADS, SERVER, UNPACK, UPLOADS = "qa/page/picture_routes.py", "qa/page/server.py", "qa/unpack.py", "qa/uploads.py"
 CHAT, ESCAPE, SITE, WATCH = "qa/page/chat.py", "qa/escape.py", "qa/page/site.py", "qa/page/watch.py"
 CHILD, LOG = "qa/child.py", "qa/page/log.py"
+FILTERS, SEGMENT, STORE = "qa/filters.py", "qa/segment.py", "qa/store.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +285,30 @@ GUARDS = (
     Guard("replacing: what has changed since", UPLOADS,
           "if there is None or (there.document_id, there.indexed_at) != (older.document_id, older.indexed_at):",
           "if False:", "test_uploads.py::test_what_has_changed_since_it_was_told_is_not_replaced"),
+    # What a server bears
+    *(
+        Guard(f"globs: {what}", FILTERS, text, without, "test_bounds.py::test_globs_are_bounded")
+        for what, text, without in (
+            ("how many", "if len(patterns) > MOST_PATTERNS:", "if False:"),
+            ("wildcards", "if wildcards > MOST_WILDCARDS:", "if False:"),
+            ("length", "if len(glob) > LONGEST_PATTERN:", "if False:"),
+            ("stars in a row", '_STARS.sub("*", glob) for', "glob for"),
+        )
+    ),
+    Guard("globs: names and folders are looked up", FILTERS, "or (head != glob and not head.endswith(", "or (head + str(",
+          "test_bounds.py::test_any_number_of_names_and_folders_is_looked_up"),
+    Guard("equal sentences are compared once", SEGMENT, "if len(held) <= _FEW:", "if True:",
+          "test_bounds.py::test_equal_sentences_are_compared_once"),
+    Guard("a library in another's place", STORE, "if self._file is not None and self._file != _identity(self.path):",
+          "if False:", "test_bounds.py::test_a_library_that_is_replaced_or_removed_is_noticed"),
+    Guard("connections without a request", SERVER, "if self.conn.their_state is h11.IDLE:", "if False:",
+          "page/test_bounds_http.py::test_connections_that_bring_no_request_are_closed"),
+    Guard("requests that are worked on", SERVER, "if self.conn.their_state is h11.IDLE:", "if True:",
+          "page/test_bounds_http.py::test_answers_may_take_longer"),
+    Guard("the end though a thread works", SERVER, "threading.Thread(target=_leave_in_time, daemon=True).start()",
+          "pass", "page/test_bounds_http.py::test_a_thread_that_works_on_does_not_keep_the_server"),
+    Guard("open files", SERVER, "    allow_connections()\n", "",
+          "page/test_bounds_http.py::test_a_thread_that_works_on_does_not_keep_the_server"),
     # Settings
     Guard("root paths", SERVER, 'if not _ROOT.fullmatch(root) or {".", ".."} & set(root.split("/")):', "if False:",
           "page/test_operators.py::test_settings_that_make_no_sense"),

@@ -107,7 +107,6 @@ def test_a_question_is_asked_again_in_its_place_where_the_server_has_forgotten_t
         again = {"number": 7, "question": "What has room for cars?", "exchange": exchange}
         scope = json.dumps({"conversation": kept})
         changed = json.dumps(Session(client, "two").call("again", [None, scope, None], again))
-        assert FIRST not in changed
         assert conversation_in(changed) == kept
         questions = [one["question"] for one in client.get(f"/api/conversations/{kept}").json()["exchanges"]]
         assert questions == ["What has room for cars?", SECOND]
