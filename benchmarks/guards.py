@@ -295,7 +295,7 @@ GUARDS = (
             ("stars in a row", '_STARS.sub("*", glob) for', "glob for"),
         )
     ),
-    Guard("globs: names and folders are looked up", FILTERS, "or (head != glob and not head.endswith(", "or (head + str(",
+    Guard("globs: names and folders are looked up", FILTERS, 'head != glob and not head.endswith("/")', "head != glob",
           "test_bounds.py::test_any_number_of_names_and_folders_is_looked_up"),
     Guard("equal sentences are compared once", SEGMENT, "if len(held) <= _FEW:", "if True:",
           "test_bounds.py::test_equal_sentences_are_compared_once"),

@@ -243,7 +243,7 @@ def test_ask_off_topic(run: Run) -> None:
         (("--where", "kind=pfd"), "kind 'pfd': see `refdesk list --json`"),
         (("--source", "a", "--source", "*.md", "--where", "kind=text"), "source 'a' or '*.md' and kind 'text': see "),
         (tuple(f"--source={n}" for n in range(1_005)), "source '0' or '1' or '2' or 1,002 more: see `refdesk list`"),
-        (("--source", "x\x1b[2J" * 50), "source 'x\\x1b[2Jx"),
+        (("--source", "x\x1b[2J" * 30), "source 'x\\x1b[2Jx"),
     ],
 )
 @pytest.mark.usefixtures("at")
