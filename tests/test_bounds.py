@@ -22,6 +22,7 @@ from embeddings import Encoder, VectorIndex
 from qa import Library, LibraryError, QuestionError, filters, indexes, segment
 from qa.filters import LONGEST_PATTERN, MOST_PATTERNS, MOST_WILDCARDS, matching, unfit
 from qa.page import context
+from qa.types import Tuned
 
 PARAGRAPHS = 1_500
 NAMES = st.text("ab/[]*?!-", min_size=1, max_size=7)
@@ -263,13 +264,14 @@ def test_a_library_that_is_replaced_or_removed_is_noticed(tmp_path: Path, encode
                 r"the library \S+ was replaced or removed while it was open: start the server or program again",
                 str(error),
             )
-        for change in (lambda: library.sync([tmp_path / "other.txt"]), lambda: library.set_tuned({})):
+        for change in (lambda: library.sync([tmp_path / "other.txt"]), lambda: library.set_tuned({"en": Tuned(0.5)})):
             with pytest.raises(LibraryError, match="replaced or removed"):
                 change()
         with Library.open(tmp_path / "one", encoder=encoder) as other:
             assert asked(other) == ["The ferry leaves at night."] * 2
         (tmp_path / "one").rename(tmp_path / "other")
         (tmp_path / "kept").rename(tmp_path / "one")
+        assert library.store.tuned() == {}
         assert asked(library) == ["The ferry leaves at noon."] * 2
         (tmp_path / "one" / "library.sqlite").unlink()
         assert all(isinstance(error, LibraryError) for error in asked(library))
