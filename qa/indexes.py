@@ -92,6 +92,8 @@ def problem(store: Store, folder: Path, *, thorough: bool = False) -> str | None
         return "the saved indexes are of another library, encoder or version"
     damaged = _damaged(folder, manifest, thorough=thorough)
     if damaged is not None:
+        if _manifest(folder) != manifest:  # another process has put others in its place meanwhile
+            return problem(store, folder, thorough=thorough)
         return f"the saved index {damaged} is missing or damaged"
     return None if manifest["generation"] == store.generation() else "the saved indexes are older than the rows"
 
@@ -101,7 +103,11 @@ def _damaged(folder: Path, manifest: dict[str, Any], *, thorough: bool) -> str |
     thorough = thorough or sum(size for size, _ in manifest["files"].values()) <= CHECKED
     for name, (size, digest) in manifest["files"].items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != size or (thorough and _sha256(path) != digest):
+        try:
+            sound = path.stat().st_size == size and not (thorough and _sha256(path) != digest)
+        except OSError:
+            sound = False
+        if not sound:
             return str(name)
     return None
 

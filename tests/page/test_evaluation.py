@@ -230,6 +230,7 @@ def test_by_keyboard_alone(browser: Browser, address: str) -> None:
         page = visit.page
         page.get_by_role("button", name="Evaluate", exact=True).focus()
         page.keyboard.press("Enter")
+        playwright.expect(page.get_by_role("heading", name="Evaluate")).to_be_focused()
         page.keyboard.press("Tab")
         playwright.expect(page.get_by_label("Choose a question set")).to_be_focused()
         zone = page.locator("#rd-evaluations .rd-drop")
